@@ -1,0 +1,1 @@
+"""Starts the parts: on this machine, and past it."""

@@ -1,0 +1,5 @@
+"""The `events` command."""
+
+
+def main() -> None:
+    """Replaced in a moment."""

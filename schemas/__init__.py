@@ -1,0 +1,1 @@
+"""What the processes must agree on: events, topics, codec, tables, errors, metrics, settings."""

@@ -1,0 +1,44 @@
+"""Every metric of every process, declared once.
+
+Names follow Prometheus: the prefix `eventsapi_`, base units, `_total` for counters.  Labels are bounded: codes from the
+closed list, stages, partition numbers; never a team, a token or an event's name.  Counted per batch, not per event.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROWS = (1, 10, 100, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000)
+
+# ingress
+HTTP_REQUESTS = Counter("eventsapi_http_requests", "Requests answered", ["route", "status"])
+HTTP_REQUEST_SECONDS = Histogram(
+    "eventsapi_http_request_seconds", "Request to answer", ["route"], buckets=SECONDS
+)
+EVENTS_ACCEPTED = Counter("eventsapi_events_accepted", "Events acknowledged to their sender")
+EVENTS_REFUSED = Counter("eventsapi_events_refused", "Events refused or not acknowledged", ["code"])
+PRODUCER_PENDING_BYTES = Gauge(
+    "eventsapi_producer_pending_bytes", "Bytes that wait for Kafka's acknowledgement"
+)
+TOKENS_LOADED = Gauge("eventsapi_tokens_loaded", "Tokens in the snapshot that requests are checked against")
+TOKENS_AGE_SECONDS = Gauge("eventsapi_tokens_age_seconds", "Age of that snapshot")
+
+# stream
+RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")
+DEAD_LETTERS = Counter("eventsapi_dead_letters", "Raw records that became dead letters", ["reason"])
+RUN_SECONDS = Histogram(
+    "eventsapi_run_seconds", "One run: from its fetch to its acknowledgement", buckets=SECONDS
+)
+
+# sink
+ROWS_INSERTED = Counter("eventsapi_rows_inserted", "Rows that ClickHouse acknowledged", ["table"])
+REPEATS_DROPPED = Counter("eventsapi_repeats_dropped", "Records that were in ClickHouse already")
+INSERT_SECONDS = Histogram("eventsapi_insert_seconds", "One insert", buckets=SECONDS)
+INSERT_ROWS = Histogram("eventsapi_insert_rows", "Rows of one insert", buckets=ROWS)
+INSERT_RETRIES = Counter("eventsapi_insert_retries", "Inserts that were tried again", ["reason"])
+BUFFERED_BYTES = Gauge("eventsapi_buffered_bytes", "Bytes in batches that are not inserted yet")
+
+# stream and sink
+CONSUMER_LAG_RECORDS = Gauge(
+    "eventsapi_consumer_lag_records", "Records behind the end of the log", ["partition"]
+)
+COMMITTED_OFFSET = Gauge("eventsapi_committed_offset", "Offset last committed", ["partition"])

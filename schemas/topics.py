@@ -1,0 +1,84 @@
+"""Topics, consumer groups and record headers: the published contract of what lies in Kafka.
+
+A record keeps its partition number from `events.raw` through `events.normalized` and `events.dead_letter`, so the three
+topics have the same number of partitions.
+"""
+
+from dataclasses import dataclass
+from zlib import crc32
+
+Headers = list[tuple[str, bytes]]
+"""Record headers as Kafka clients give and take them."""
+
+# Of a raw record, UTF-8 text each.
+EVENT_ID = "event_id"
+TEAM = "team"
+TOKEN_ID = "token_id"  # noqa: S105 - a header's name
+FORMAT = "format"
+RECEIVED_AT = "received_at"
+SENT_AT = "sent_at"
+TRACEPARENT = "traceparent"
+# Of a normalized record, beside event_id and team.
+RAW_OFFSET = "raw_offset"
+# Of a dead letter, beside all raw headers.
+REASON = "reason"
+FIELD = "field"
+DETAIL = "detail"
+RAW_PARTITION = "raw_partition"
+
+MAX_RECORD_BYTES = 1 << 20
+DAY_MILLISECONDS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic as it should be made."""
+
+    name: str
+    config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names in one Kafka, all behind one prefix, so that several pipelines may share a cluster."""
+
+    prefix: str = ""
+
+    @property
+    def raw(self) -> str:
+        """Events exactly as posted."""
+        return f"{self.prefix}events.raw"
+
+    @property
+    def normalized(self) -> str:
+        """Events in Avro."""
+        return f"{self.prefix}events.normalized"
+
+    @property
+    def dead_letter(self) -> str:
+        """Raw records that could not be normalized, and why."""
+        return f"{self.prefix}events.dead_letter"
+
+    @property
+    def stream_group(self) -> str:
+        """The stream's consumer group."""
+        return f"{self.prefix}events-stream"
+
+    @property
+    def sink_group(self) -> str:
+        """The sink's consumer group."""
+        return f"{self.prefix}events-sink"
+
+    def specs(self, retention_days: int) -> list[TopicSpec]:
+        """The topics to make; normalized records and dead letters are kept as long as the raw ones they come from."""
+        config = {
+            "retention.ms": str(retention_days * DAY_MILLISECONDS),
+            "max.message.bytes": str(MAX_RECORD_BYTES + (64 << 10)),
+            "compression.type": "producer",
+        }
+        return [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter)]
+
+
+def partition_for(key: bytes, partitions: int) -> int:
+    """The raw partition of a key: CRC-32, as librdkafka's `consistent` partitioner has it."""
+    return crc32(key) % partitions

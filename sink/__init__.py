@@ -1,0 +1,1 @@
+"""Writes normalized events into ClickHouse in micro-batches, each offset once."""

@@ -1,0 +1,1 @@
+"""The tests; the folder says what a test costs."""
