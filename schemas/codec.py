@@ -80,9 +80,7 @@ class Container:
         return b"".join((self._head, _zigzag(len(values)), _zigzag(len(block)), block, self._sync))
 
 
-ENVELOPE_CONTAINER = Container(
-    _ENVELOPE, renamed={"raw_partition": "_raw_partition", "raw_offset": "_raw_offset"}
-)
+ENVELOPE_CONTAINER = Container(_ENVELOPE, renamed={"raw_partition": "_raw_partition", "raw_offset": "_raw_offset"})
 
 
 def _zigzag(number: int) -> bytes:

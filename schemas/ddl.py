@@ -34,7 +34,5 @@ def team_statements(team: str, database: str) -> list[str]:
 
 
 def _statements(name: str, **names: str) -> list[str]:
-    text = "\n".join(
-        line for line in _FOLDER.joinpath(name).read_text("utf-8").splitlines() if "--" not in line
-    )
+    text = "\n".join(line for line in _FOLDER.joinpath(name).read_text("utf-8").splitlines() if "--" not in line)
     return [statement.strip() for statement in text.format(**names).split(";") if statement.strip()]

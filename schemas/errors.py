@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """The closed list of refusals: the same word in the HTTP body, the dead letter's reason, the metric and the docs."""
+    """The closed list of refusals: one word in the HTTP body, the dead letter's reason, the metric and the docs."""
 
     INVALID_JSON = "invalid_json"
     MISSING_MEMBER = "missing_member"

@@ -80,9 +80,7 @@ def parse_event(body: bytes) -> EventV1:
     except RecursionError as error:
         raise _too_deep(None) from error
     if event.timestamp is not None and not _EARLIEST <= event.timestamp <= _LATEST:
-        raise InvalidEvent(
-            ErrorCode.INVALID_TIMESTAMP, "timestamp must lie between 1900 and 2299.", "timestamp"
-        )
+        raise InvalidEvent(ErrorCode.INVALID_TIMESTAMP, "timestamp must lie between 1900 and 2299.", "timestamp")
     return event
 
 
@@ -136,9 +134,7 @@ def _explain(problem: str) -> InvalidEvent:
     """Translate msgspec's words into a code, a field and an instruction."""
     if missing := _MISSING.search(problem):
         field = missing[1]
-        return InvalidEvent(
-            ErrorCode.MISSING_MEMBER, f"{field} is missing: it must be {_RULES[field]}.", field
-        )
+        return InvalidEvent(ErrorCode.MISSING_MEMBER, f"{field} is missing: it must be {_RULES[field]}.", field)
     at = _AT.search(problem)
     field = at[1] if at else ""
     if field not in _RULES:

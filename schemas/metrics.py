@@ -11,23 +11,17 @@ ROWS = (1, 10, 100, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000)
 
 # ingress
 HTTP_REQUESTS = Counter("eventsapi_http_requests", "Requests answered", ["route", "status"])
-HTTP_REQUEST_SECONDS = Histogram(
-    "eventsapi_http_request_seconds", "Request to answer", ["route"], buckets=SECONDS
-)
+HTTP_REQUEST_SECONDS = Histogram("eventsapi_http_request_seconds", "Request to answer", ["route"], buckets=SECONDS)
 EVENTS_ACCEPTED = Counter("eventsapi_events_accepted", "Events acknowledged to their sender")
 EVENTS_REFUSED = Counter("eventsapi_events_refused", "Events refused or not acknowledged", ["code"])
-PRODUCER_PENDING_BYTES = Gauge(
-    "eventsapi_producer_pending_bytes", "Bytes that wait for Kafka's acknowledgement"
-)
+PRODUCER_PENDING_BYTES = Gauge("eventsapi_producer_pending_bytes", "Bytes that wait for Kafka's acknowledgement")
 TOKENS_LOADED = Gauge("eventsapi_tokens_loaded", "Tokens in the snapshot that requests are checked against")
 TOKENS_AGE_SECONDS = Gauge("eventsapi_tokens_age_seconds", "Age of that snapshot")
 
 # stream
 RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")
 DEAD_LETTERS = Counter("eventsapi_dead_letters", "Raw records that became dead letters", ["reason"])
-RUN_SECONDS = Histogram(
-    "eventsapi_run_seconds", "One run: from its fetch to its acknowledgement", buckets=SECONDS
-)
+RUN_SECONDS = Histogram("eventsapi_run_seconds", "One run: from its fetch to its acknowledgement", buckets=SECONDS)
 
 # sink
 ROWS_INSERTED = Counter("eventsapi_rows_inserted", "Rows that ClickHouse acknowledged", ["table"])
@@ -38,7 +32,5 @@ INSERT_RETRIES = Counter("eventsapi_insert_retries", "Inserts that were tried ag
 BUFFERED_BYTES = Gauge("eventsapi_buffered_bytes", "Bytes in batches that are not inserted yet")
 
 # stream and sink
-CONSUMER_LAG_RECORDS = Gauge(
-    "eventsapi_consumer_lag_records", "Records behind the end of the log", ["partition"]
-)
+CONSUMER_LAG_RECORDS = Gauge("eventsapi_consumer_lag_records", "Records behind the end of the log", ["partition"])
 COMMITTED_OFFSET = Gauge("eventsapi_committed_offset", "Offset last committed", ["partition"])

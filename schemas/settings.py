@@ -26,9 +26,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "text", "json"] = Field(
-        "auto", description="auto: text on a terminal, else JSON"
-    )
+    log_format: Literal["auto", "text", "json"] = Field("auto", description="auto: text on a terminal, else JSON")
     metrics_host: str = Field("127.0.0.1", description="address of the Prometheus and health listener")
 
 
@@ -36,9 +34,7 @@ class KafkaSettings(BaseSettings):
     """The way to Kafka, the same for every process."""
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several with commas")
-    kafka_topic_prefix: str = Field(
-        "", pattern=r"^[a-zA-Z0-9._-]*$", description="before every topic and group"
-    )
+    kafka_topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$", description="before every topic and group")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     kafka_sasl_username: str | None = None
@@ -73,9 +69,7 @@ class ClickHouseSettings(BaseSettings):
         SecretStr("http://127.0.0.1:8123"),
         description="with user and password: http://user:password@host:8123",
     )
-    clickhouse_database: str = Field(
-        "warehouse", pattern=r"^[a-z][a-z0-9_]*$", description="the warehouse's name"
-    )
+    clickhouse_database: str = Field("warehouse", pattern=r"^[a-z][a-z0-9_]*$", description="the warehouse's name")
 
     @field_validator("clickhouse_url")
     @classmethod
@@ -106,7 +100,5 @@ def load(kind: type[T], prefix: str) -> T:
     except ValidationError as error:
         problems += [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
     if problems:
-        raise SettingsError(
-            "\n".join(["These settings need a change:", *(f"  {problem}" for problem in problems)])
-        )
+        raise SettingsError("\n".join(["These settings need a change:", *(f"  {problem}" for problem in problems)]))
     return settings
