@@ -8,46 +8,55 @@ Anything else is a bug and ends the process, so that nothing is acknowledged pas
 """
 
 from enum import StrEnum
+from typing import Self
 
 
 class ErrorCode(StrEnum):
-    """The closed list of refusals: one word in the HTTP body, the dead letter's reason, the metric and the docs."""
+    """The closed list of refusals: one word in the HTTP body, the dead letter's reason, the metric and the docs.
 
-    INVALID_JSON = "invalid_json"
-    MISSING_MEMBER = "missing_member"
-    WRONG_TYPE = "wrong_type"
-    INVALID_VALUE = "invalid_value"
-    INVALID_TIMESTAMP = "invalid_timestamp"
-    TOO_DEEP = "too_deep"
-    MISSING_HEADER = "missing_header"
-    INVALID_HEADER = "invalid_header"
-    UNKNOWN_FORMAT = "unknown_format"
-    BAD_REQUEST = "bad_request"
-    MISSING_TOKEN = "missing_token"  # noqa: S105 - a code, not a secret
-    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a code, not a secret
-    TEAM_DISABLED = "team_disabled"
-    NOT_FOUND = "not_found"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    SLOW_BODY = "slow_body"
-    TOO_LARGE = "too_large"
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
-    UNSUPPORTED_ENCODING = "unsupported_encoding"
-    UNAVAILABLE = "unavailable"
+    Attributes:
+        status: the HTTP status it answers with, where the ingress refuses it.
+        meaning: what is wrong, as the docs say it.
+    """
 
+    status: int
+    meaning: str
 
-HTTP_STATUS: dict[ErrorCode, int] = {
-    ErrorCode.MISSING_TOKEN: 401,
-    ErrorCode.UNKNOWN_TOKEN: 401,
-    ErrorCode.TEAM_DISABLED: 403,
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.METHOD_NOT_ALLOWED: 405,
-    ErrorCode.SLOW_BODY: 408,
-    ErrorCode.TOO_LARGE: 413,
-    ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
-    ErrorCode.UNSUPPORTED_ENCODING: 415,
-    ErrorCode.UNAVAILABLE: 503,
-}
-"""Codes that are not listed answer 400."""
+    def __new__(cls, value: str, status: int, meaning: str) -> Self:
+        """Give the word its status and its meaning."""
+        code = str.__new__(cls, value)
+        code._value_ = value
+        code.status = status
+        code.meaning = meaning
+        return code
+
+    # The event itself: refused by the ingress, a dead letter behind it.
+    INVALID_JSON = "invalid_json", 400, "The body is not JSON in UTF-8."
+    MISSING_MEMBER = "missing_member", 400, "A required member is missing."
+    WRONG_TYPE = "wrong_type", 400, "A member has another type than it must have."
+    INVALID_VALUE = "invalid_value", 400, "A member has the right type, but not a value that is allowed."
+    INVALID_TIMESTAMP = "invalid_timestamp", 400, "The timestamp is no RFC 3339 time with a zone, or out of range."
+    TOO_DEEP = "too_deep", 400, "Objects and arrays nest too deep."
+    TOO_LARGE = "too_large", 413, "The event is larger than allowed."
+    # The raw record around it: written by somebody else than the ingress.
+    MISSING_HEADER = "missing_header", 400, "The raw record lacks a header."
+    INVALID_HEADER = "invalid_header", 400, "A header of the raw record cannot be read."
+    UNKNOWN_FORMAT = "unknown_format", 400, "The raw record's format is not known."
+    # The request.
+    BAD_REQUEST = "bad_request", 400, "The request is not well-formed HTTP, or contradicts itself."
+    MISSING_TOKEN = "missing_token", 401, "There is no X-Auth-Token, or more than one."
+    UNKNOWN_TOKEN = "unknown_token", 401, "The token is not known, was revoked, or has expired."
+    TEAM_DISABLED = "team_disabled", 403, "The Events API is not enabled for the token's team."
+    NOT_FOUND = "not_found", 404, "There is nothing at this path."
+    METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The path exists, but not for this method."
+    SLOW_BODY = "slow_body", 408, "The body did not arrive in time."
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body's Content-Type is not application/json."
+    UNSUPPORTED_ENCODING = (
+        "unsupported_encoding",
+        415,
+        "The body's Content-Encoding is not identity, gzip, deflate or zstd.",
+    )
+    UNAVAILABLE = "unavailable", 503, "Not acknowledged, outcome unknown: send the event again with the same id."
 
 
 class PipelineError(Exception):
