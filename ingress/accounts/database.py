@@ -1,0 +1,104 @@
+"""Connections to the accounts database, and its migrations.
+
+SQLite runs in WAL mode, so that the ingress reads while somebody writes; writers take their lock at once (BEGIN
+IMMEDIATE) and wait for each other.
+"""
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, NullPool, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ingress.accounts.settings import database_url
+from schemas.errors import Unavailable
+
+BUSY_MILLISECONDS = 5_000
+CONNECT_SECONDS = 5
+# Any number that no other program locks in the same database.
+_MIGRATION_LOCK = 0x6576656E7473
+
+
+def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
+    """An engine for the accounts database at this URL; nothing is connected yet.
+
+    A read-only one of SQLite opens the file anew each time: a database that was moved away is missed and one that was
+    put back is found, where an open connection would go on with the old file.
+    """
+    parsed = make_url(database_url(url))
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed, read_only=read_only)
+    return create_async_engine(
+        parsed,
+        pool_size=2,
+        pool_pre_ping=True,
+        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": CONNECT_SECONDS},
+    )
+
+
+def _open_sqlite(url: URL, *, read_only: bool) -> AsyncEngine:
+    # mode=rw and not ro: a reader in WAL mode makes the -shm file where it is missing.  It does not make the database.
+    mode = "rw" if read_only else "rwc"
+    path = Path(url.database or "accounts.db").absolute()
+    engine = create_async_engine(
+        url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"}),
+        poolclass=NullPool,
+        # The driver begins no transactions of its own; we do, below, so that DDL is inside them as well.
+        connect_args={"isolation_level": None},
+    )
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _configure(connection: DBAPIConnection, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+async def migrate(url: str) -> None:
+    """Bring the database at this URL to the newest revision, making it where there is none; several may try at once.
+
+    Raises:
+        Unavailable: where the database cannot be reached or written.
+    """
+    parsed = make_url(database_url(url))
+    engine = open_engine(url)
+    try:
+        _make_folder(parsed)
+        async with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            await connection.run_sync(_upgrade)
+    except OperationalError as error:
+        raise Unavailable(f"The accounts database cannot be used: {error.orig}") from error
+    except (OSError, TimeoutError) as error:
+        raise Unavailable(f"The accounts database cannot be used: {error!r}") from error
+    finally:
+        await engine.dispose()
+
+
+def _make_folder(url: URL) -> None:
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+
+
+def _upgrade(connection: Connection) -> None:
+    with as_file(files("ingress.accounts").joinpath("migrations")) as scripts:
+        config = Config()
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,1 @@
+"""How the accounts database became what it is: Alembic runs these in order."""

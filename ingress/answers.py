@@ -1,0 +1,54 @@
+"""What the public listener answers with: one shape for every success and every refusal."""
+
+import re
+import secrets
+
+import msgspec
+from aiohttp import web
+
+from schemas.errors import ErrorCode, InvalidEvent, Unavailable
+
+RETRY_AFTER_SECONDS = 1
+REQUEST_ID = "X-Request-Id"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+_JSON = "application/json"
+
+
+class Refusal(msgspec.Struct, omit_defaults=True):
+    """The body of every answer that is not a success."""
+
+    success: bool
+    code: str
+    message: str
+    request_id: str
+    field: str | None = None
+
+
+def request_id(request: web.BaseRequest) -> str:
+    """The name of this request: the one that a proxy or the client gave it, where it is plain, else a new one."""
+    given = request.headers.get(REQUEST_ID)
+    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def accepted(event_id: str, name: str) -> web.Response:
+    """The event is in Kafka, on all replicas."""
+    body = b'{"success":true,"id":"%s"}' % event_id.encode()
+    return web.Response(body=body, headers={"Content-Type": _JSON, REQUEST_ID: name})
+
+
+def refused(refusal: InvalidEvent, name: str) -> web.Response:
+    """The request can never succeed as it is."""
+    return _answer(refusal.code, refusal.message, name, field=refusal.field)
+
+
+def unavailable(away: Unavailable, name: str) -> web.Response:
+    """The request may succeed later; whether it has an effect already is unknown."""
+    answer = _answer(ErrorCode.UNAVAILABLE, str(away), name)
+    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
+
+
+def _answer(code: ErrorCode, message: str, name: str, field: str | None = None) -> web.Response:
+    body = msgspec.json.encode(Refusal(success=False, code=code.value, message=message, request_id=name, field=field))
+    return web.Response(status=code.status, body=body, headers={"Content-Type": _JSON, REQUEST_ID: name})

@@ -1,0 +1,252 @@
+"""Records into the raw topic: the only module that knows aiokafka.
+
+Each partition has a lane: one batch in flight, and everything that arrives meanwhile shares the next one.  So the
+order of a partition is the order of `publish`, throughput grows with load, and a request awaits one future, not one per
+record.
+Invariant: a future resolves only when all in-sync replicas have its record (acks=all, idempotent).
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ingress.backoff import pause_seconds
+from ingress.envelope import RawRecord
+from schemas.errors import Unavailable
+from schemas.logs import get_logger
+from schemas.metrics import PRODUCER_PENDING_BYTES
+from schemas.settings import KafkaSettings
+from schemas.topics import MAX_RECORD_BYTES, partition_for
+
+REQUEST_SECONDS = 10
+CONNECT_SECONDS = 30
+FLUSH_SECONDS = 5
+
+_log = get_logger(__name__)
+
+
+class ProducerFailed(Exception):
+    """Kafka refused a batch for good.  The process must end: what follows would leave a gap in the sequence."""
+
+
+class Flush:
+    """Records of one partition that share a batch and one future."""
+
+    __slots__ = ("batch", "bytes", "done")
+
+    def __init__(self, kafka: AIOKafkaProducer) -> None:
+        self.batch = kafka.create_batch()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.bytes = 0
+
+    def append(self, record: RawRecord) -> int:
+        """Add a record and return its size; 0 where the batch is full."""
+        added = self.batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+        if added is None:
+            return 0
+        self.bytes += added.size
+        size: int = added.size
+        return size
+
+    def fail(self, error: Unavailable) -> None:
+        """Tell all who still wait; that nobody does is no fault."""
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()
+
+
+class Lane:
+    """One partition's way into Kafka."""
+
+    def __init__(
+        self,
+        kafka: AIOKafkaProducer,
+        topic: str,
+        partition: int,
+        max_bytes: int,
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._partition = partition
+        self._max_bytes = max_bytes
+        self._on_failure = on_failure
+        self._waiting: deque[Flush] = deque()
+        self.sending: asyncio.Task[None] | None = None
+        self.pending_bytes = 0
+
+    def add(self, record: RawRecord) -> asyncio.Future[None]:
+        """Put a record behind all others; the future resolves when Kafka has it.
+
+        Raises:
+            Unavailable: where too much waits already.
+        """
+        if self.pending_bytes >= self._max_bytes:
+            raise Unavailable("Too much waits for Kafka already: send the event again with the same id.")
+        flush = self._waiting[-1] if self._waiting else self._open()
+        if not (size := flush.append(record)):
+            flush = self._open()
+            size = flush.append(record)
+        self.pending_bytes += size
+        # The task starts in the next round of the event loop: what arrives in this one shares its first batch.
+        if self.sending is None:
+            self.sending = asyncio.get_running_loop().create_task(self._send_waiting())
+        return flush.done
+
+    def fail(self, error: Unavailable) -> None:
+        """Give up everything that waits."""
+        while self._waiting:
+            self._waiting.popleft().fail(error)
+
+    def _open(self) -> Flush:
+        flush = Flush(self._kafka)
+        self._waiting.append(flush)
+        return flush
+
+    async def _send_waiting(self) -> None:
+        """Send batch after batch, each when the one before is acknowledged."""
+        try:
+            while self._waiting:
+                flush = self._waiting.popleft()
+                await self._send(flush)
+                self.pending_bytes -= flush.bytes
+        except ProducerFailed as error:
+            self._on_failure(error)
+        else:
+            self.sending = None
+
+    async def _send(self, flush: Flush) -> None:
+        flush.batch.close()
+        try:
+            await (await self._submit(flush))
+        except KafkaError as error:
+            flush.fail(Unavailable("Kafka refused the event's batch: send the event again with the same id."))
+            raise ProducerFailed(f"Kafka refused a batch of {self._topic}/{self._partition}: {error!r}") from error
+        flush.done.set_result(None)
+
+    async def _submit(self, flush: Flush) -> asyncio.Future[object]:
+        """Hand the batch to aiokafka, which then sends it until it succeeds or is refused for good."""
+        failures = 0
+        while True:
+            try:
+                submitted: asyncio.Future[object] = await self._kafka.send_batch(
+                    flush.batch, self._topic, partition=self._partition
+                )
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                # Nothing was handed over yet: the topic is unknown for the moment.
+                _log.warning("batch_not_submitted", partition=self._partition, reason=repr(error))
+                failures += 1
+                await asyncio.sleep(pause_seconds(failures))
+            else:
+                return submitted
+
+
+class Producer:
+    """The lanes of all partitions, once Kafka has been reached."""
+
+    def __init__(self, settings: KafkaSettings, max_pending_bytes: int) -> None:
+        self._settings = settings
+        self._topic = settings.topics.raw
+        self._max_pending_bytes = max_pending_bytes
+        self._kafka: AIOKafkaProducer | None = None
+        self._lanes: list[Lane] = []
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        PRODUCER_PENDING_BYTES.set_function(self.pending_bytes)
+
+    @property
+    def connected(self) -> bool:
+        """Whether Kafka has been reached and the raw topic's partitions are known."""
+        return bool(self._lanes)
+
+    def pending_bytes(self) -> int:
+        """What waits for Kafka's acknowledgement."""
+        return sum(lane.pending_bytes for lane in self._lanes)
+
+    def publish(self, record: RawRecord) -> asyncio.Future[None]:
+        """Put a record behind all others of its partition; see `acknowledged` for the future.
+
+        Raises:
+            Unavailable: where Kafka was not reached yet, or too much waits for it.
+        """
+        if not self._lanes:
+            raise Unavailable("Kafka has not been reached yet: send the event again with the same id.")
+        return self._lanes[partition_for(record.key, len(self._lanes))].add(record)
+
+    async def run(self) -> None:
+        """Connect, however long it takes, then watch over the lanes.
+
+        Raises:
+            ProducerFailed: where Kafka refused a batch for good.
+        """
+        failures = 0
+        while not self._lanes:
+            try:
+                await self._connect()
+            except Unavailable as error:
+                failures += 1
+                _log.warning("kafka_not_reached", servers=self._settings.kafka_bootstrap_servers, reason=str(error))
+                await asyncio.sleep(pause_seconds(failures))
+        _log.info("kafka_connected", topic=self._topic, partitions=len(self._lanes))
+        await self._failed
+
+    async def stop(self) -> None:
+        """Send what waits, for FLUSH_SECONDS at most, and leave Kafka."""
+        if self._kafka is None:
+            return
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                sending = [lane.sending for lane in self._lanes if lane.sending]
+                await asyncio.gather(*sending)
+                await self._kafka.stop()
+        except TimeoutError:
+            # Nothing acknowledged is lost: who sent these was answered with 503, or is cut off now.
+            _log.warning("not_flushed", pending_bytes=self.pending_bytes())
+
+    async def _connect(self) -> None:
+        kafka = AIOKafkaProducer(
+            **self._settings.kafka_options(),
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=0,
+            max_batch_size=MAX_RECORD_BYTES,
+            max_request_size=2 * MAX_RECORD_BYTES,
+            request_timeout_ms=REQUEST_SECONDS * 1000,
+        )
+        # A batch whose partition has no leader for request_timeout_ms would be dropped after its sequence number was
+        # taken, and Kafka would refuse all that follow.  There is no option for this.
+        kafka._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 - as said
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await kafka.start()
+                partitions = await kafka.partitions_for(self._topic)
+        except (KafkaError, TimeoutError, OSError) as error:
+            await kafka.stop()
+            raise Unavailable(f"{self._topic}: {error!r}") from error
+        self._kafka = kafka
+        share = self._max_pending_bytes // len(partitions)
+        self._lanes = [Lane(kafka, self._topic, number, share, self._fail) for number in sorted(partitions)]
+
+    def _fail(self, error: Exception) -> None:
+        for lane in self._lanes:
+            lane.fail(Unavailable("The ingress restarts: send the event again with the same id."))
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+
+async def acknowledged(record_done: asyncio.Future[None], deadline_seconds: float) -> None:
+    """Wait until Kafka has the record.  The record is on its way and stays so, whatever happens here.
+
+    Raises:
+        Unavailable: where it does not have it in time, or refused it; the outcome is unknown.
+    """
+    finished, _ = await asyncio.wait((record_done,), timeout=deadline_seconds)
+    if not finished:
+        raise Unavailable("Kafka has not acknowledged the event in time: send it again with the same id.")
+    record_done.result()

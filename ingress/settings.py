@@ -1,0 +1,26 @@
+"""Settings of the ingress."""
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from ingress.accounts.settings import AccountsSettings
+from schemas.settings import KafkaSettings, Settings
+
+
+class IngressSettings(Settings, KafkaSettings, AccountsSettings):
+    """What `python -m ingress` reads from the environment."""
+
+    ingress_host: str = Field("127.0.0.1", description="address of the public HTTP listener")
+    ingress_port: int = Field(8080, ge=0, le=65535, description="its port")
+    ingress_metrics_port: int = Field(9101, ge=0, le=65535, description="port of the Prometheus and health listener")
+    ingress_max_event_bytes: int = Field(
+        32 << 10, ge=1024, le=512 << 10, description="the largest body, before and after decompression"
+    )
+    ingress_body_timeout_seconds: PositiveFloat = Field(10, description="how long a body may take to arrive")
+    ingress_deadline_seconds: PositiveFloat = Field(10, description="how long to wait for Kafka before answering 503")
+    ingress_max_pending_bytes: PositiveInt = Field(
+        64 << 20, description="the most that waits for Kafka; all partitions have an equal share of it"
+    )
+    ingress_keepalive_seconds: PositiveFloat = Field(75, description="how long an idle connection stays open")
+    ingress_shutdown_seconds: PositiveFloat = Field(
+        20, description="how long requests may take to finish after SIGTERM"
+    )
