@@ -1,0 +1,1 @@
+"""The sub-commands of `events`, one module per subject."""
