@@ -42,6 +42,8 @@ class ErrorCode(StrEnum):
     MISSING_HEADER = "missing_header", 400, "The raw record lacks a header."
     INVALID_HEADER = "invalid_header", 400, "A header of the raw record cannot be read."
     UNKNOWN_FORMAT = "unknown_format", 400, "The raw record's format is not known."
+    # The normalized record: the sink could not make a row of it.
+    NOT_INSERTABLE = "not_insertable", 400, "ClickHouse does not take the normalized record as a row."
     # The request.
     BAD_REQUEST = "bad_request", 400, "The request is not well-formed HTTP, or contradicts itself."
     MISSING_TOKEN = "missing_token", 401, "There is no X-Auth-Token, or more than one."
