@@ -83,7 +83,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one insert takes: the records from offset `start` up to, not including, `end`."""
+    """What one insert takes: the records from offset `start` up to, not including, `end`.
+
+    Attributes:
+        repeats: how many of its records were dropped, as their rows are here or in the table already.
+        reopened: an earlier attempt, perhaps another process's, may still be under way.
+    """
 
     start: int
     end: int
@@ -91,6 +96,12 @@ class Batch:
     refused: Sequence[Refused] = ()
     teams: frozenset[str] = frozenset()
     repeats: int = 0
+    reopened: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """What its rows hold."""
+        return sum(len(row.value) for row in self.rows)
 
     @property
     def lowest_raw(self) -> int:
@@ -121,13 +132,12 @@ class Batch:
         """Two batches that follow each other; for finding the row that ClickHouse rejects."""
         middle = len(self.rows) // 2
         border = self.rows[middle].offset
+        below = [refused for refused in self.refused if refused.offset < border]
+        above = [refused for refused in self.refused if refused.offset >= border]
         return (
-            Batch(self.start, border, self.rows[:middle], self._refused_in(self.start, border), self.teams, self.repeats),
-            Batch(border, self.end, self.rows[middle:], self._refused_in(border, self.end), self.teams),
+            replace(self, end=border, rows=self.rows[:middle], refused=below),
+            replace(self, start=border, rows=self.rows[middle:], refused=above, repeats=0),
         )
-
-    def _refused_in(self, start: int, end: int) -> list[Refused]:
-        return [refused for refused in self.refused if start <= refused.offset < end]
 
 
 @dataclass(slots=True)
@@ -136,14 +146,16 @@ class Collector:
 
     Attributes:
         start: offset of the batch's first record.
+        end: one past the last record that it took.
         until: where the batch must end, whatever the limits say: an earlier attempt has fixed it.
+        bytes: what its records hold.
     """
 
     limits: Limits
     start: int
     until: int | None = None
     bytes: int = 0
-    _end: int = field(init=False)
+    end: int = field(init=False)
     _since: float | None = None
     _rows: list[Row] = field(default_factory=list)
     _refused: list[Refused] = field(default_factory=list)
@@ -154,13 +166,18 @@ class Collector:
 
     def __post_init__(self) -> None:
         """An empty batch ends where it starts."""
-        self._end = self.start
+        self.end = self.start
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has taken no record."""
+        return self.end == self.start
 
     @property
     def complete(self) -> bool:
         """Whether it takes no more records."""
         if self.until is not None:
-            return self._end >= self.until
+            return self.end >= self.until
         return len(self._rows) + len(self._refused) >= self.limits.rows or self.bytes >= self.limits.bytes
 
     def due(self, now: float) -> float | None:
@@ -177,17 +194,18 @@ class Collector:
         while not self.complete and (record := next(coming, None)) is not None:
             if self.until is not None and record.offset >= self.until:
                 # What was between has expired in Kafka; this record is the next batch's.
-                self._end = self.until
+                self.end = self.until
                 return [record, *coming]
-            if record.offset >= self._end:
+            if record.offset >= self.end:
                 self._take(record)
-                self._end = record.offset + 1
+                self.end = record.offset + 1
                 self._since = now if self._since is None else self._since
         return list(coming)
 
     def finish(self) -> Batch:
         """What was collected."""
-        return Batch(self.start, self._end, self._rows, self._refused, frozenset(self._teams), self._repeats)
+        reopened = self.until is not None
+        return Batch(self.start, self.end, self._rows, self._refused, frozenset(self._teams), self._repeats, reopened)
 
     def _take(self, record: Record) -> None:
         read = read_record(record, self._teams)

@@ -12,9 +12,11 @@ from sink.batch import NOTHING
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Attributes:
-    open_end: end of the range that is being inserted from the committed offset on; None where none is.
-    highest_raw: the highest raw offset that had been inserted at the committed offset.
+    """What stands beside an offset.
+
+    Attributes:
+        open_end: end of the range that is being inserted from the committed offset on; None where none is.
+        highest_raw: the highest raw offset that had been inserted at the committed offset.
     """
 
     open_end: int | None = None

@@ -1,0 +1,63 @@
+"""`python -m sink`: reads its settings, runs until SIGTERM or SIGINT, and ends non-zero on anything unexpected."""
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from schemas.logs import configure, get_logger
+from schemas.settings import SettingsError, load
+from sink.consumer import Consumer
+from sink.health import health_listener
+from sink.kafka import DeadLetters, Source
+from sink.partition import Ways
+from sink.settings import SinkSettings
+from sink.tables import Tables
+from sink.writer import Writer
+
+log = get_logger("sink")
+
+
+async def serve(settings: SinkSettings) -> None:
+    """Run one sink until a signal comes.
+
+    The order of stopping: no more fetching, what is collected is inserted and committed, the group is left.
+    """
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(Writer(settings, settings.sink_insert_timeout_seconds))
+        dead_letters, source = DeadLetters(settings), Source(settings)
+        stack.push_async_callback(dead_letters.stop)
+        stack.push_async_callback(source.stop)
+        tables = Tables(writer, settings.clickhouse_database)
+        consumer = Consumer(
+            Ways(source, writer, tables, dead_letters, settings.limits), settings.sink_stop_timeout_seconds
+        )
+        await stack.enter_async_context(
+            health_listener(settings.metrics_host, settings.sink_metrics_port, lambda: consumer.ready)
+        )
+        log.info("sink_started", metrics_port=settings.sink_metrics_port)
+        await consumer.run(stop)
+    log.info("sink_stopped")
+
+
+def main() -> None:
+    """The process."""
+    try:
+        settings = load(SinkSettings, "SINK_")
+    except SettingsError as error:
+        sys.exit(str(error))
+    configure("sink", settings.log_level, settings.log_format)
+    try:
+        uvloop.run(serve(settings))
+    except BaseException:
+        log.exception("sink_failed", todo="start it again; nothing was committed past this")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Stores one partition, each row once: the order of offset commits and inserts that makes it so.
+
+Before an insert the range's end is committed as a note beside its start, so a member that has lost the partition cannot
+begin one, and a successor redoes exactly the range that may be under way, under the same deduplication token.  Where
+rows may be in the table already, it is asked.  docs/adr/0003 tells why this suffices.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TypeVar
+
+from schemas import metrics
+from schemas.errors import ErrorCode
+from schemas.logs import get_logger
+from sink.batch import NOTHING, Batch, Collector, Limits, Record, RowId
+from sink.kafka import Committed, DeadLetters, LostPartition, Source
+from sink.offsets import Note
+from sink.tables import Tables
+from sink.writer import MISSING_TABLE, RejectedRows, WarehouseUnavailable, Writer
+
+log = get_logger(__name__)
+
+FIRST_RETRY_SECONDS = 0.1
+LAST_RETRY_SECONDS = 5.0
+SETTLE_SECONDS = 1.0
+TABLE = "events"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What the partitions of one process share."""
+
+    source: Source
+    writer: Writer
+    tables: Tables
+    dead_letters: DeadLetters
+    limits: Limits
+
+
+class Partition:
+    """One assigned partition, from its assignment until it is revoked.
+
+    While one batch is inserted the next one is collected; when that is complete too, the partition is paused.
+
+    Attributes:
+        committed: the offset that was committed last.
+    """
+
+    def __init__(self, number: int, ways: Ways) -> None:
+        self.number = number
+        self.committed = 0
+        self._ways = ways
+        self._collector: Collector | None = None
+        self._rest: list[Record] = []
+        self._inserting_bytes = 0
+        self._seen_to = NOTHING
+        self._changed = asyncio.Event()
+        self._revoked = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def opened(self) -> bool:
+        """Whether it is known where to go on."""
+        return self._collector is not None
+
+    @property
+    def wants_records(self) -> bool:
+        """Whether `add` may be called."""
+        return self._collector is not None and not self._collector.complete
+
+    @property
+    def next_offset(self) -> int:
+        """The offset of the next record to take."""
+        return self._collector.end if self._collector else self.committed
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What waits in memory for its insert to end."""
+        return self._inserting_bytes + (self._collector.bytes if self._collector else 0)
+
+    def add(self, records: list[Record]) -> None:
+        """Take the next records; the partition pauses itself when it has enough."""
+        assert self._collector is not None, "wants_records was asked"  # noqa: S101 - the order of calls, not an input
+        self._rest = self._collector.add(records, time.monotonic())
+        if self._collector.complete:
+            self._ways.source.pause(self.number)
+        self._changed.set()
+
+    def stop(self) -> None:
+        """Store what was collected, whatever its age, and end."""
+        self._stopping = True
+        self._changed.set()
+
+    def revoke(self) -> None:
+        """End after the insert that is under way; another member redoes it where it fails."""
+        self._revoked.set()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Store batch after batch until stopped or revoked."""
+        try:
+            await self._open()
+            while (batch := await self._next_batch()) is not None:
+                self._inserting_bytes = batch.bytes
+                await self._store(batch)
+                self._inserting_bytes = 0
+        except LostPartition:
+            log.info("partition_lost", partition=self.number)
+
+    async def _open(self) -> None:
+        committed = await self._ways.source.open(self.number)
+        note = committed.note
+
+        async def find(_tries: int) -> int:
+            await self._ways.tables.ensure()
+            return await self._ways.writer.highest_raw(self.number, note.highest_raw)
+
+        self._seen_to = await self._patiently(find)
+        reopened = note.open_end is not None and note.open_end > committed.offset
+        self.committed = committed.offset
+        self._collector = Collector(self._ways.limits, committed.offset, note.open_end if reopened else None)
+        self._ways.source.resume(self.number)
+        log.info("partition_opened", partition=self.number, offset=committed.offset, reopened=reopened)
+
+    async def _next_batch(self) -> Batch | None:
+        collector = self._collector
+        while collector is not None and not self._revoked.is_set():
+            due = collector.due(time.monotonic())
+            if self._stopping and not collector.complete:
+                # A range that an earlier attempt has fixed is redone whole or not at all.
+                due = None if collector.empty or collector.until is not None else 0
+                if due is None:
+                    break
+            if due == 0:
+                return self._take(collector)
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(due):
+                    await self._changed.wait()
+        return None
+
+    def _take(self, collector: Collector) -> Batch:
+        batch = collector.finish()
+        self._collector = Collector(self._ways.limits, batch.end)
+        self._rest = self._collector.add(self._rest, time.monotonic())
+        if self.wants_records:
+            self._ways.source.resume(self.number)
+        return batch
+
+    async def _store(self, batch: Batch) -> None:
+        """Until its rows are in the table and its end is committed."""
+        try:
+            stored = await self._patiently(lambda tries: self._insert(batch, doubtful=batch.reopened or tries > 0))
+        except RejectedRows as error:
+            if len(batch.rows) > 1:
+                for half in batch.split():
+                    await self._store(half)
+                return
+            dead = batch.rows[0].refuse(ErrorCode.NOT_INSERTABLE, str(error))
+            stored = replace(batch, rows=(), refused=[*batch.refused, dead])
+        if stored.refused:
+            await self._ways.dead_letters.send(self.number, stored.refused)
+        self._seen_to = max(self._seen_to, batch.highest_raw)
+        await self._ways.source.commit(self.number, Committed(batch.end, Note(None, self._seen_to)))
+        self.committed = batch.end
+        self._count(stored)
+
+    async def _insert(self, batch: Batch, *, doubtful: bool) -> Batch:
+        """One attempt; returns what of the batch was not in the table before."""
+        if not batch.rows:
+            return batch
+        if self._revoked.is_set():
+            raise LostPartition(self.number)
+        await self._ways.source.commit(self.number, Committed(batch.start, Note(batch.end, self._seen_to)))
+        await self._ways.tables.ensure(batch.teams)
+        if doubtful or batch.lowest_raw <= self._seen_to:
+            batch = batch.without(await self._present(batch, doubtful=doubtful))
+        if batch.rows:
+            token = batch.deduplication_token(self._ways.source.topic, self.number, TABLE)
+            with metrics.INSERT_SECONDS.time():
+                await self._ways.writer.insert([row.value for row in batch.rows], token)
+        return batch
+
+    async def _present(self, batch: Batch, *, doubtful: bool) -> set[RowId]:
+        """Which of its rows are in the table, once no earlier insert is seen to be half done."""
+        present: set[RowId] = set()
+        while True:
+            found = await self._ways.writer.present(self.number, batch.lowest_raw, batch.highest_raw)
+            missing = len(batch.without(found).rows)
+            if not doubtful or missing in {0, len(batch.rows)} or found == present:
+                return found
+            present = found
+            await self._wait(SETTLE_SECONDS)
+
+    async def _patiently(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+        """Attempt it until ClickHouse answers; `attempt` is told how often it was tried before."""
+        for tries in count():
+            try:
+                return await attempt(tries)
+            except WarehouseUnavailable as error:
+                metrics.INSERT_RETRIES.labels(error.reason).inc()
+                if error.reason == MISSING_TABLE:
+                    self._ways.tables.forget()
+            longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(tries, 16))
+            await self._wait(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+        raise AssertionError("count() is endless")
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._revoked.wait()
+                raise LostPartition(self.number)
+
+    def _count(self, stored: Batch) -> None:
+        metrics.COMMITTED_OFFSET.labels(self.number).set(self.committed)
+        metrics.REPEATS_DROPPED.inc(stored.repeats)
+        for refused in stored.refused:
+            metrics.DEAD_LETTERS.labels(refused.reason).inc()
+        if stored.rows:
+            metrics.ROWS_INSERTED.labels(TABLE).inc(len(stored.rows))
+            metrics.INSERT_ROWS.observe(len(stored.rows))
