@@ -12,7 +12,8 @@ RETRY_AFTER_SECONDS = 1
 REQUEST_ID = "X-Request-Id"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
-_JSON = "application/json"
+# aiohttp would name itself and its version.
+_HEADERS = {"Content-Type": "application/json", "Server": "events-api"}
 
 
 class Refusal(msgspec.Struct, omit_defaults=True):
@@ -34,7 +35,7 @@ def request_id(request: web.BaseRequest) -> str:
 def accepted(event_id: str, name: str) -> web.Response:
     """The event is in Kafka, on all replicas."""
     body = b'{"success":true,"id":"%s"}' % event_id.encode()
-    return web.Response(body=body, headers={"Content-Type": _JSON, REQUEST_ID: name})
+    return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
 
 
 def refused(refusal: InvalidEvent, name: str) -> web.Response:
@@ -49,6 +50,11 @@ def unavailable(away: Unavailable, name: str) -> web.Response:
     return answer
 
 
+def told(status: int, facts: dict[str, bool], name: str) -> web.Response:
+    """The answer of a health route."""
+    return web.Response(status=status, body=msgspec.json.encode(facts), headers={**_HEADERS, REQUEST_ID: name})
+
+
 def _answer(code: ErrorCode, message: str, name: str, field: str | None = None) -> web.Response:
     body = msgspec.json.encode(Refusal(success=False, code=code.value, message=message, request_id=name, field=field))
-    return web.Response(status=code.status, body=body, headers={"Content-Type": _JSON, REQUEST_ID: name})
+    return web.Response(status=code.status, body=body, headers={**_HEADERS, REQUEST_ID: name})

@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -195,7 +196,10 @@ class Producer:
         _log.info("kafka_connected", topic=self._topic, partitions=len(self._lanes))
         await self._failed
 
-    async def stop(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
         """Send what waits, for FLUSH_SECONDS at most, and leave Kafka."""
         if self._kafka is None:
             return

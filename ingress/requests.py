@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from ingress.auth import TokenSnapshot
 from ingress.body import IDENTITY, check_encoding, decompress, too_large
@@ -29,16 +29,6 @@ def authenticate(request: web.BaseRequest, tokens: TokenSnapshot) -> Sender:
     return tokens.find(given[0], time.time())
 
 
-def check_expectation(request: web.BaseRequest) -> None:
-    """Check what the client expects before it sends the body.
-
-    Raises:
-        InvalidEvent: where it is not 100-continue, the only expectation that there is (RFC 9110, 10.1.1).
-    """
-    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-        raise InvalidEvent(ErrorCode.BAD_REQUEST, "Expect can only be 100-continue.")
-
-
 def check_head(request: web.BaseRequest, max_bytes: int) -> str:
     """Check everything about the body that can be known before it is read, and return its coding.
 
@@ -59,6 +49,22 @@ def _check_content_type(request: web.BaseRequest) -> None:
     if len(given) != 1 or request.content_type != _JSON or charset not in {"utf-8", "utf8"}:
         message = "Content-Type must be application/json; JSON is always UTF-8."
         raise InvalidEvent(ErrorCode.UNSUPPORTED_MEDIA_TYPE, message)
+
+
+async def continue_if_expected(request: web.BaseRequest) -> None:
+    """Ask for the body where the client waits for that; to be called when everything else is checked.
+
+    Raises:
+        InvalidEvent: where it expects something else: 100-continue is all there is (RFC 9110, 10.1.1).
+    """
+    expected = request.headers.get(hdrs.EXPECT)
+    if expected is None or request.version < HttpVersion11:
+        return
+    if expected.lower() != "100-continue":
+        raise InvalidEvent(ErrorCode.BAD_REQUEST, "Expect can only be 100-continue.")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # aiohttp takes any output for the beginning of the answer.
+    request.writer.output_size = 0
 
 
 async def read_body(request: web.BaseRequest, encoding: str, max_bytes: int, timeout_seconds: float) -> bytes:

@@ -142,11 +142,8 @@ def _with_accounts(act: Callable[[Accounts], Awaitable[T]]) -> T:
 
 async def _migrate_and(url: str, act: Callable[[Accounts], Awaitable[T]]) -> T:
     await migrate(url)
-    accounts = Accounts(url)
-    try:
+    async with Accounts(url) as accounts:
         return await act(accounts)
-    finally:
-        await accounts.close()
 
 
 def _now() -> datetime:

@@ -1,0 +1,118 @@
+"""The public listener: aiohttp's low-level server, so that every answer is ours, in one shape, with nothing between.
+
+Invariant: whatever arrives is answered in the shape of `answers`, and never with a 500, unless there is a bug.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from ingress import answers
+from ingress.health import Health
+from ingress.settings import IngressSettings
+from schemas.errors import ErrorCode, InvalidEvent, Unavailable
+from schemas.metrics import EVENTS_REFUSED, HTTP_REQUEST_SECONDS, HTTP_REQUESTS
+
+# How long the unread rest of a refused body is swallowed, so that its sender can read the refusal.
+LINGERING_SECONDS = 1.0
+OTHER = "other"
+
+Act = Callable[[web.BaseRequest, str], Awaitable[web.Response]]
+"""Answers a request, which has a name; raises InvalidEvent or Unavailable for a refusal."""
+
+
+class Route:
+    """One path: what each method does, and its own metrics."""
+
+    def __init__(self, path: str, **methods: Act) -> None:
+        self.path = path
+        self.methods = methods
+        self.seconds = HTTP_REQUEST_SECONDS.labels(path)
+
+
+class PublicServer(web.Server):
+    """Every connection and every request of the public listener."""
+
+    def __init__(self, routes: list[Route], settings: IngressSettings, health: Health) -> None:
+        loop, max_bytes = asyncio.get_running_loop(), settings.ingress_max_event_bytes
+        super().__init__(
+            self._answer,
+            request_factory=lambda message, payload, protocol, writer, task: web.BaseRequest(
+                message, payload, protocol, writer, task, loop, client_max_size=max_bytes
+            ),
+        )
+        self._routes = {route.path: route for route in routes}
+        self._other = Route(OTHER)
+        self._keepalive_seconds = settings.ingress_keepalive_seconds
+        self._health = health
+
+    def __call__(self) -> web.RequestHandler:
+        """One connection, with every limit said."""
+        return Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=self._keepalive_seconds,
+            lingering_time=LINGERING_SECONDS,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp's own runners pass None as well
+        )
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        started = time.perf_counter()
+        name = answers.request_id(request)
+        route = self._routes.get(request.path, self._other)
+        try:
+            answer = await _act(route, request.method)(request, name)
+        except (InvalidEvent, Unavailable) as error:
+            answer = _refuse(error, name)
+            if request.method not in route.methods and route.methods:
+                answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
+            if not request.content.is_eof():
+                # The rest of a body that nobody reads ends the connection.
+                answer.force_close()
+        if self._health.draining:
+            answer.force_close()
+        HTTP_REQUESTS.labels(route.path, answer.status).inc()
+        route.seconds.observe(time.perf_counter() - started)
+        return answer
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, with our answer to bytes that are no HTTP: theirs is text that repeats the input."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer and close; only what is our fault is logged."""
+        if not isinstance(exc, HttpProcessingError) or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        refusal = InvalidEvent(ErrorCode.BAD_REQUEST, "The request is not well-formed HTTP/1.1.")
+        answer = _refuse(refusal, answers.request_id(request))
+        answer.force_close()
+        HTTP_REQUESTS.labels(OTHER, answer.status).inc()
+        return answer
+
+
+def _act(route: Route, method: str) -> Act:
+    act = route.methods.get(method)
+    if act is not None:
+        return act
+    if route.methods:
+        message = f"This path takes {' and '.join(route.methods)} only."
+        raise InvalidEvent(ErrorCode.METHOD_NOT_ALLOWED, message)
+    raise InvalidEvent(ErrorCode.NOT_FOUND, "There is nothing at this path; events go to POST /v1/event.")
+
+
+def _refuse(error: InvalidEvent | Unavailable, name: str) -> web.Response:
+    if isinstance(error, InvalidEvent):
+        EVENTS_REFUSED.labels(error.code).inc()
+        return answers.refused(error, name)
+    EVENTS_REFUSED.labels(ErrorCode.UNAVAILABLE).inc()
+    return answers.unavailable(error, name)
