@@ -1,16 +1,17 @@
-"""The ingress as a process, for tests: on free ports, with accounts and a token of its own."""
+"""The ingress as a process, for tests: on free ports, with accounts and a token of its own; and what it wrote."""
 
-import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
+from aiokafka import AIOKafkaConsumer
 
 from ingress.accounts.database import migrate
 from ingress.accounts.store import Accounts
@@ -18,6 +19,7 @@ from schemas.settings import KafkaSettings
 from tests.services import free_port, process, wait_until
 
 TEAM = "demo"
+GOOD = b'{"version":1,"type":"event","event":"x"}'
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,20 @@ class Ingress:
         except requests.ConnectionError:
             return False
 
+    def wait_until_listening(self) -> None:
+        """Wait until the public listener answers, ready or not."""
+        wait_until(lambda: self.log.exists() and b'"listening"' in self.log.read_bytes(), "the ingress listens")
+
     def metric(self, name: str) -> float:
         """The value of a metric, by its name and labels as Prometheus writes them; 0 where it is not there yet."""
         text = requests.get(f"http://127.0.0.1:{self.operations_port}/metrics", timeout=5).text
         return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
+
+    def post(self, token: str, body: bytes | Iterable[bytes] = GOOD, **headers: str) -> requests.Response:
+        """Post an event, with more headers by name."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        common = {"X-Auth-Token": token, "Content-Type": "application/json"}
+        return requests.post(self.url, body, headers=common | named, timeout=30)
 
     def stop(self, seconds: float) -> int:
         """Ask it to stop and return its exit code."""
@@ -59,23 +71,19 @@ class Ingress:
         return self.running.wait(seconds)
 
 
-def make_accounts(folder: Path) -> tuple[str, str]:
+async def make_accounts(folder: Path) -> tuple[str, str]:
     """A new accounts database with an enabled team; returns its URL and a token."""
     url = f"sqlite:///{folder / 'accounts.db'}"
-
-    async def make() -> str:
-        await migrate(url)
-        async with Accounts(url) as accounts:
-            await accounts.create_team(TEAM, datetime.now(UTC))
-            secret, _ = await accounts.create_token(TEAM, "test", datetime.now(UTC))
-        return secret
-
-    return url, asyncio.run(make())
+    await migrate(url)
+    async with Accounts(url) as accounts:
+        await accounts.create_team(TEAM, datetime.now(UTC))
+        secret, _ = await accounts.create_token(TEAM, "test", datetime.now(UTC))
+    return url, secret
 
 
 @contextmanager
 def running_ingress(
-    kafka: KafkaSettings, accounts_url: str, log: Path, *, wait: bool = True, **settings: object
+    kafka: KafkaSettings, accounts_url: str, folder: Path, *, wait: bool = True, **settings: object
 ) -> Iterator[Ingress]:
     """Start `python -m ingress`, with more settings by name, and wait until it is ready."""
     port, operations_port = free_port(), free_port()
@@ -87,6 +95,7 @@ def running_ingress(
         "INGRESS_METRICS_PORT": str(operations_port),
         **{name.upper(): str(value) for name, value in settings.items()},
     }
+    log = folder / f"ingress-{port}.log"
     with process([sys.executable, "-m", "ingress"], log, env) as running:
         ingress = Ingress(port, operations_port, running, log)
         if wait:
@@ -94,3 +103,34 @@ def running_ingress(
             if running.poll() is not None:
                 raise RuntimeError(log.read_text("utf-8"))
         yield ingress
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A record of the raw topic, as any consumer sees it."""
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+
+    @property
+    def event_id(self) -> str:
+        """The header's text."""
+        return self.headers["event_id"].decode()
+
+
+async def raw_records(kafka: KafkaSettings, seconds: float = 30) -> list[Raw]:
+    """Everything in the raw topic, partition by partition in order."""
+    found: list[Raw] = []
+    deadline = time.monotonic() + seconds
+    options = kafka.kafka_options() | {"auto_offset_reset": "earliest"}
+    async with AIOKafkaConsumer(kafka.topics.raw, **options) as consumer:
+        ends = await consumer.end_offsets(consumer.assignment())
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(found)} of {sum(ends.values())} records were read")
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [Raw(r.partition, r.offset, r.key, r.value, dict(r.headers)) for r in records]
+    return sorted(found, key=lambda record: (record.partition, record.offset))

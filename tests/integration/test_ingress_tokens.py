@@ -1,0 +1,136 @@
+"""Tokens are checked against memory: changes take effect within two seconds, and an absent database changes nothing."""
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from ingress.accounts.database import migrate
+from ingress.accounts.store import Accounts
+from schemas.settings import KafkaSettings
+from tests.ingress import TEAM, Ingress, make_accounts, running_ingress
+from tests.services import wait_until
+
+EFFECT_SECONDS = 2
+
+
+class World(NamedTuple):
+    """An ingress and its accounts database."""
+
+    ingress: Ingress
+    url: str
+    token: str
+    database: Path
+
+    def becomes(self, token: str, status: int, seconds: float = EFFECT_SECONDS) -> None:
+        """Wait until the token is answered with this status."""
+        wait_until(lambda: self.ingress.post(token).status_code == status, f"the token gives {status}", seconds)
+
+
+@pytest.fixture
+async def world(kafka: KafkaSettings, tmp_path: Path) -> AsyncIterator[World]:
+    """An ingress whose accounts may be changed."""
+    url, token = await make_accounts(tmp_path)
+    with running_ingress(kafka, url, tmp_path) as ingress:
+        yield World(ingress, url, token, tmp_path / "accounts.db")
+
+
+def now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+async def test_token_when_changed(world: World) -> None:
+    """A new token is taken, a revoked one refused, and a team switched off and on, each within two seconds."""
+    async with Accounts(world.url) as accounts:
+        secret, token = await accounts.create_token(TEAM, "new", now())
+        world.becomes(secret, 200)
+
+        await accounts.revoke_token(token.id, now())
+        world.becomes(secret, 401)
+        assert world.ingress.post(world.token).status_code == 200
+
+        await accounts.enable_team(TEAM, enabled=False)
+        world.becomes(world.token, 403)
+        await accounts.enable_team(TEAM, enabled=True)
+        world.becomes(world.token, 200)
+
+
+async def test_token_when_it_expires(world: World) -> None:
+    """A token works until it expires, and not after, even when the database is away by then."""
+    async with Accounts(world.url) as accounts:
+        expires_at = now() + timedelta(seconds=3)
+        secret, _ = await accounts.create_token(TEAM, "short", now(), expires_at)
+        world.becomes(secret, 200)
+
+    world.database.rename(world.database.with_suffix(".away"))
+
+    world.becomes(secret, 401, seconds=5)
+    assert now() >= expires_at
+
+
+async def test_tokens_when_database_is_gone(world: World) -> None:
+    """Known tokens are taken and unknown ones refused without the database; when it is back, new ones are taken."""
+    away = world.database.with_suffix(".away")
+    world.database.rename(away)
+
+    wait_until(lambda: world.ingress.metric("eventsapi_tokens_age_seconds") > EFFECT_SECONDS, "the snapshot ages")
+    assert world.ingress.post(world.token).status_code == 200
+    assert world.ingress.post("evt_unknown").status_code == 401
+    assert world.ingress.is_ready()
+    assert not world.database.exists()
+
+    away.rename(world.database)
+    async with Accounts(world.url) as accounts:
+        secret, _ = await accounts.create_token(TEAM, "new", now())
+    world.becomes(secret, 200, seconds=10)
+
+
+def locked(database: Path) -> closing[sqlite3.Connection]:
+    """A connection that nobody can read or write beside."""
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    return closing(connection)
+
+
+def being_written(database: Path) -> closing[sqlite3.Connection]:
+    """A connection that has written and not committed."""
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE teams SET enabled = 0")
+    return closing(connection)
+
+
+@pytest.mark.parametrize("held", [locked, being_written])
+async def test_tokens_when_database_is_held(world: World, held: Callable[[Path], closing[sqlite3.Connection]]) -> None:
+    """While somebody holds the database, requests are answered, and as fast as ever."""
+    with held(world.database):
+        until = time.monotonic() + EFFECT_SECONDS
+        while time.monotonic() < until:
+            started = time.monotonic()
+            assert world.ingress.post(world.token).status_code == 200
+            assert time.monotonic() - started < 1
+
+
+async def test_requests_when_tokens_were_never_loaded(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """Without tokens nobody is refused as unknown: 503, not ready, until the database is there."""
+    url = f"sqlite:///{tmp_path / 'accounts.db'}"
+    with running_ingress(kafka, url, tmp_path, wait=False) as ingress:
+        ingress.wait_until_listening()
+
+        answer = ingress.post("evt_any")
+
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "unavailable"
+        assert int(answer.headers["Retry-After"]) > 0
+        assert not ingress.is_ready()
+
+        await migrate(url)
+        wait_until(ingress.is_ready, "the tokens are loaded", 10)
+        assert ingress.post("evt_any").status_code == 401

@@ -1,0 +1,92 @@
+"""From an accepted event to its raw record."""
+
+import json
+import math
+from uuid import UUID
+
+import pytest
+
+from ingress.envelope import Arrival, RawRecord, Sender, sender, uuid7, wrap
+from schemas.events import derive_event_id, parse_event
+
+SENDER = sender("acme", "tok_1", enabled=True, expires_at=math.inf)
+NOON = Arrival(1_354_449_600_000_123, bytes(range(10)))
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def wrapped(arrival: Arrival = NOON, by: Sender = SENDER, **members: object) -> RawRecord:
+    """A raw record of a good event with these members."""
+    body = json.dumps({"version": 1, "type": "event", "event": "x"} | members).encode()
+    return wrap(parse_event(body), body, by, arrival)
+
+
+def test_record_when_wrapped() -> None:
+    """The value is the body as it is, and the headers are those of the published contract."""
+    body = b' {"version":1,\n"type":"event","event":"x","userId":"u1","price":39.950}'
+
+    record = wrap(parse_event(body), body, SENDER, NOON)
+
+    assert record.value is body
+    assert record.key == b"acme/u1"
+    assert record.headers == [
+        ("event_id", record.event_id.encode()),
+        ("team", b"acme"),
+        ("token_id", b"tok_1"),
+        ("format", b"event.v1"),
+        ("received_at", b"2012-12-02T12:00:00.000123+00:00"),
+    ]
+
+
+@pytest.mark.parametrize("user_id", [None, ""])
+def test_key_when_no_user(user_id: str | None) -> None:
+    """An event of nobody in particular is spread by its id."""
+    record = wrapped(userId=user_id)
+
+    assert record.key == f"acme/{record.event_id}".encode()
+
+
+def test_event_id_when_sender_has_one() -> None:
+    """A sender's own id gives the same event id and key whenever it comes, and others for another team."""
+    first = wrapped(id="order-1")
+    again = wrapped(Arrival(NOON.micros + 9_000_000, bytes(10)), id="order-1")
+    elsewhere = wrapped(by=sender("other", "tok_2", enabled=True, expires_at=math.inf), id="order-1")
+
+    assert first.event_id == again.event_id == str(derive_event_id("acme", "order-1"))
+    assert first.key == again.key
+    assert elsewhere.event_id != first.event_id
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "kept"),
+    [
+        (TRACEPARENT, True),
+        (None, False),
+        ("", False),
+        (TRACEPARENT.upper(), False),
+        (TRACEPARENT + "-00", False),
+        ("ff" + TRACEPARENT[2:], False),
+        ("00-" + "0" * 32 + TRACEPARENT[35:], False),
+        ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", False),
+        (TRACEPARENT + "\n", False),
+        ("\udcff", False),
+    ],
+)
+def test_traceparent_when(traceparent: str | None, *, kept: bool) -> None:
+    """A trace goes on where its header is well-formed, and is dropped where it is not."""
+    headers = dict(wrapped(NOON._replace(traceparent=traceparent)).headers)
+
+    assert headers.get("traceparent") == (TRACEPARENT.encode() if kept else None)
+
+
+def test_uuid7_when_minted() -> None:
+    """It has version, variant and time where RFC 9562 has them, and the rest is the randomness."""
+    minted = UUID(uuid7(0x017F22E279B0, b"\xff" * 10))
+
+    assert str(minted) == "017f22e2-79b0-7fff-bfff-ffffffffffff"
+    assert minted.version == 7
+    assert minted.variant == "specified in RFC 4122"
+
+
+def test_uuid7_when_later() -> None:
+    """One that is made a millisecond later sorts later, whatever the randomness."""
+    assert uuid7(1000, b"\xff" * 10) < uuid7(1001, bytes(10))
