@@ -6,7 +6,8 @@ The data folder outlives the process and its ports: the quorum is configured, no
 import base64
 import subprocess
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,19 +21,36 @@ class KafkaError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """The nodes that form one Kafka: each one's number and controller port, and the name they share."""
+
+    controllers: Mapping[int, int]
+    cluster_id: str = field(default_factory=lambda: base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+
+    @property
+    def copies(self) -> int:
+        """On how many nodes a partition of Kafka's own topics lies."""
+        return min(3, len(self.controllers))
+
+
+@dataclass(frozen=True, slots=True)
 class KafkaNode:
-    """A node listening on 127.0.0.1.
+    """A node listening on 127.0.0.1, alone unless it is told of a cluster.
 
     Attributes:
         data_dir: the log segments, and server.properties beside them.
         port: where clients connect.
-        controller_port: where the node talks to itself.
+        controller_port: where the nodes' controllers talk to each other.
+        forwarded: more ports to listen on, each with the port that its clients are told to connect to.
     """
 
     jars: tuple[Path, ...]
     data_dir: Path
     port: int
     controller_port: int
+    number: int = 1
+    cluster: Cluster | None = None
+    forwarded: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -75,12 +93,11 @@ class KafkaNode:
         ]
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [
             "kafka.tools.StorageTool",
             "format",
             "-t",
-            cluster_id,
+            self._cluster.cluster_id,
             "-c",
             str(self._properties),
             "--ignore-formatted",
@@ -94,25 +111,40 @@ class KafkaNode:
     def _configuration(self) -> str:
         return "\n".join(f"{name}={value}" for name, value in self._options().items()) + "\n"
 
+    @property
+    def _cluster(self) -> Cluster:
+        return self.cluster or Cluster({self.number: self.controller_port})
+
     def _options(self) -> dict[str, object]:
+        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in self._cluster.controllers.items())
+        listeners = {"CONTROLLER": self.controller_port, "PLAINTEXT": self.port}
+        advertised = {"PLAINTEXT": self.port}
+        for place, (port, told) in enumerate(self.forwarded.items()):
+            listeners[f"FORWARDED{place}"], advertised[f"FORWARDED{place}"] = port, told
+        copies = self._cluster.copies
         return {
             "process.roles": "broker,controller",
-            "node.id": 1,
-            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "node.id": self.number,
+            "controller.quorum.voters": voters,
+            "listeners": _addresses(listeners),
+            "advertised.listeners": _addresses(advertised),
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
             "log.dirs": self._log_dir,
             "auto.create.topics.enable": "false",
-            "offsets.topic.replication.factor": 1,
+            "offsets.topic.replication.factor": copies,
             "offsets.topic.num.partitions": 4,
-            "transaction.state.log.replication.factor": 1,
-            "transaction.state.log.min.isr": 1,
-            "share.coordinator.state.topic.replication.factor": 1,
-            "share.coordinator.state.topic.min.isr": 1,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": max(1, copies - 1),
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": max(1, copies - 1),
             # Groups of one or two members gain nothing from waiting for more.
             "group.initial.rebalance.delay.ms": 0,
             # A node killed with -9 recovers each log folder before it listens.
             "num.recovery.threads.per.data.dir": 2,
         }
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
