@@ -1,5 +1,66 @@
-"""The `events` command."""
+"""The `events` command.
+
+What a sub-command needs is imported when it runs: `--help` answers at once, and without the extra `local`.
+"""
+
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from deploy.commands import down, env, status, up
+
+HELP = """Example: events up
+
+Events API: post an event, query it in ClickHouse two seconds later, lose none.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage; each command's --help lists its own.
+"""
+_ACCOUNTS = {"team": "Teams: who owns events, and may send them.", "token": "Tokens: what producers send with events."}
+
+
+class _Commands(TyperGroup):
+    """Brings the commands of the accounts database only where one of them is called: they take half a second."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in _ACCOUNTS:
+            from deploy.commands import accounts  # noqa: PLC0415 - as the class says
+
+            apps = {"team": accounts.team_app, "token": accounts.token_app}
+            self.commands[args[0]] = typer.main.get_group(apps[args[0]])
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=_Commands, help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("up", help=up.HELP, short_help="Start everything on this machine.")(up.up)
+app.command("down", help=down.HELP, short_help="Stop it.")(down.down)
+app.command("status", help=status.HELP, short_help="Show what runs, where, and how well.")(status.status)
+app.command("env", help=env.HELP, short_help="Print what a shell needs to use it.")(env.env)
+for _name, _help in _ACCOUNTS.items():
+    app.add_typer(typer.Typer(), name=_name, help=_help)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"events-api {version('events-api')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 def main() -> None:
-    """Replaced in a moment."""
+    """What the installed script calls."""
+    app(prog_name="events")
+
+
+if __name__ == "__main__":
+    main()

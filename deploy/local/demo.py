@@ -1,0 +1,36 @@
+"""The team `demo` and its token, which the first start makes and every other one finds again."""
+
+from datetime import datetime
+from pathlib import Path
+
+from deploy.local.demo_token import TEAM, read_token
+from deploy.local.state import write_private
+from ingress.accounts import tokens
+from ingress.accounts.database import migrate
+from ingress.accounts.store import Accounts, AlreadyExists
+
+
+async def ensure_demo(accounts_url: str, token_file: Path, now: datetime) -> str:
+    """The demo team's token, from its file; a new one where there is none, or it was revoked.
+
+    Raises:
+        Unavailable: the accounts database cannot be used.
+    """
+    await migrate(accounts_url)
+    async with Accounts(accounts_url) as accounts:
+        try:
+            await accounts.create_team(TEAM, now)
+        except AlreadyExists:
+            if (token := read_token(token_file)) and await _is_live(accounts, token, now):
+                return token
+        token, _ = await accounts.create_token(TEAM, "made by `events up`", now)
+    write_private(token_file, token.encode())
+    return token
+
+
+async def _is_live(accounts: Accounts, token: str, now: datetime) -> bool:
+    digest = tokens.digest(token)
+    return any(
+        live.digest == digest and live.team == TEAM and (live.expires_at is None or live.expires_at > now)
+        for live in await accounts.live_tokens()
+    )
