@@ -20,6 +20,12 @@ _LOCKED_FOR_ANALYSTS = (
     "output_format_schema",
     "additional_result_filter",
     "additional_table_filters",
+    "allow_experimental_ai_functions",
+    "allow_experimental_eval_table_function",
+    "filter",
+    "input_format_record_errors_file_path",
+    "rename_files_after_processing",
+    "url_base",
     "allow_introspection_functions",
     "parallel_replicas_custom_key",
 )

@@ -64,14 +64,14 @@ class Link:
             result_rows=0 if writes else found.rows_read(),
         )
 
-    def set(self, settings: Mapping[str, str]) -> None:
-        """Change settings of this connection.
+    def set(self, settings: Mapping[str, str | None]) -> None:
+        """Change settings of this connection; None is the default.
 
         Raises:
             ClickHouseError: one is unknown, or may not be changed.
         """
         if settings:
-            self.run("SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
+            self.run("SET " + ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items()))
 
     def use(self, database: str) -> None:
         """Change the current database of this connection."""
@@ -131,6 +131,10 @@ class Engine:
         self._operator.run("DETACH DATABASE default")
         stored = (self._path / "metadata" / "default.sql").exists()
         self._operator.run("ATTACH DATABASE default" if stored else "CREATE DATABASE default ENGINE = Atomic")
+
+
+def _literal(value: str | None) -> str:
+    return "DEFAULT" if value is None else quote(value)
 
 
 def quote(value: str) -> str:

@@ -15,8 +15,10 @@ from deploy.local.clickhouse.statement import Statement
 from deploy.local.clickhouse.users import Role
 
 _READS = frozenset(("SELECT", "WITH", "FROM", "SHOW", "DESC", "DESCRIBE", "EXISTS", "EXPLAIN", "CHECK", "SET", "USE"))
-# Functions that read files or this process's memory; neither asks for a grant.
-_ANALYST_FUNCTIONS = frozenset(("file", "python", "executable"))
+# Functions that read files, reach addresses or read this process's memory, and ask for no grant.
+_NOT_FOR_ANALYSTS = frozenset(("file", "executable", "python", "arrowstream", "eval")) | frozenset(
+    f"ai{verb}" for verb in ("classify", "embed", "extract", "filter", "generate", "redact", "similarity", "translate")
+)
 _IDENTIFIER_PARAMETER = re.compile(r"\{\s*\w+\s*:\s*Identifier\s*\}")
 
 
@@ -76,12 +78,12 @@ def _no_reading_functions(statement: Statement, parameters: Mapping[str, str]) -
             raise _no_function(token.name)
     if _IDENTIFIER_PARAMETER.search(statement.sql):
         for value in parameters.values():
-            if value.strip('`"').lower() in _ANALYST_FUNCTIONS or "\\" in value:
+            if value.strip('`"').lower() in _NOT_FOR_ANALYSTS or "\\" in value:
                 raise _no_function(value)
 
 
 def _names_a_reading_function(token: Token) -> bool:
-    return token.kind in {Kind.WORD, Kind.QUOTED} and token.name.lower() in _ANALYST_FUNCTIONS
+    return token.kind in {Kind.WORD, Kind.QUOTED} and token.name.lower() in _NOT_FOR_ANALYSTS
 
 
 def _may_be_called(tokens: tuple[Token, ...], index: int) -> bool:

@@ -88,10 +88,8 @@ def read_call(method: str, pairs: Iterable[tuple[str, str]], headers: Mapping[st
     )
 
 
-_OWN = frozenset(
-    ["query", "database", "default_format", "query_id", "wait_end_of_query", "user", "password", "role"]
-    + ["session_id", "session_timeout", "session_check", "close_session", "compress", "decompress"]  # noqa: RUF005 - two rows
-)
+_OWN = frozenset(("query", "database", "default_format", "query_id", "wait_end_of_query", "user", "password", "role"))
+_OWN_RARE = frozenset(("session_id", "session_timeout", "session_check", "close_session", "compress", "decompress"))
 
 
 def _sort(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
@@ -102,7 +100,7 @@ def _sort(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, s
     for name, value in pairs:
         if name.startswith("param_"):
             parameters[name.removeprefix("param_")] = value
-        elif name in _OWN:
+        elif name in _OWN or name in _OWN_RARE:
             own[name] = own.get(name, "") + value if name == "query" else value
         elif name in _IGNORED:
             continue

@@ -90,13 +90,15 @@ def borrowed(session: Session, link: Link, database: str, settings: Mapping[str,
             link.close()
 
 
-def _current(link: Link, settings: Mapping[str, str]) -> dict[str, str]:
+def _current(link: Link, settings: Mapping[str, str]) -> dict[str, str | None]:
+    """What these settings are now, None where they are the default."""
     if not settings:
         return {}
     rows = link.run(
-        "SELECT name || '\\0' || value || '\\1' FROM system.settings WHERE has({names:Array(String)}, name)",
+        "SELECT name || '\\0' || changed::String || value || '\\x01' FROM system.settings "
+        "WHERE has({names:Array(String)}, name)",
         "RawBLOB",
         parameters={"names": "[" + ",".join(map(quote, settings)) + "]"},
     )
     pairs = (row.split("\0", 1) for row in rows.output.decode().split("\1") if row)
-    return dict(pairs)
+    return {name: value[1:] if value[0] == "1" else None for name, value in pairs}
