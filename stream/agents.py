@@ -1,0 +1,81 @@
+"""The agent: takes runs from Faust, normalizes them, produces what they became, and only then calls them finished.
+
+Partitions overlap, the runs of one partition do not: each waits its turn.  One agent serves all partitions; Faust's
+isolated_partitions would cancel an agent in the middle of a run at a rebalance, and then start it again for a partition
+that it no longer owns.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterable, Callable
+from typing import Protocol
+
+from schemas.logs import get_logger
+from schemas.metrics import DEAD_LETTERS, RECORDS_NORMALIZED, RUN_SECONDS
+from schemas.topics import Topics
+from stream.normalize import NormalizedRun, normalize_run
+from stream.producer import Producer
+from stream.progress import Run
+
+_log = get_logger(__name__)
+
+
+class Turns(Protocol):
+    """Who knows whose turn it is: the transport's consumer."""
+
+    def is_next(self, run: Run) -> bool:
+        """Whether to work on this run now."""
+
+    def finish(self, run: Run) -> None:
+        """The run is done for good."""
+
+
+class Normalizer:
+    """The work on runs; `end_process` is called with whatever goes wrong."""
+
+    def __init__(self, producer: Producer, topics: Topics, end_process: Callable[[BaseException], None]) -> None:
+        self._producer = producer
+        self._topics = topics
+        self._end_process = end_process
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def take(self, runs: AsyncIterable[Run], consumer: Turns) -> None:
+        """Work on each run when its turn comes."""
+        async for run in runs:
+            task = asyncio.create_task(self._work(run, consumer))
+            self._working.add(task)
+            task.add_done_callback(self._done)
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait for the runs in flight; whether all of them ended in time."""
+        if not self._working:
+            return True
+        _, unfinished = await asyncio.wait(self._working, timeout=seconds)
+        return not unfinished
+
+    async def _work(self, run: Run, consumer: Turns) -> None:
+        # asyncio's lock is fair: the turns come in the order of the runs.
+        async with self._turns[run.partition]:
+            if not consumer.is_next(run):
+                return
+            outcome = normalize_run(run.records)
+            if outcome.dead_letters:
+                await self._producer.send(self._topics.dead_letter, run.partition, outcome.dead_letters)
+            await self._producer.send(self._topics.normalized, run.partition, outcome.normalized)
+            consumer.finish(run)
+        _count(run, outcome)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._end_process(error)
+
+
+def _count(run: Run, outcome: NormalizedRun) -> None:
+    RECORDS_NORMALIZED.inc(len(outcome.normalized))
+    RUN_SECONDS.observe(time.monotonic() - run.fetched_at)
+    for reason, count in outcome.reasons.items():
+        DEAD_LETTERS.labels(reason.value).inc(count)
+        _log.info("dead_letters", partition=run.partition, start=run.start, end=run.end, reason=reason.value, count=count)

@@ -1,0 +1,174 @@
+"""Wiring: the Faust app around our transport, and the order of start and stop."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+
+import faust
+from faust.app.base import BootStrategy
+from faust.types import AppT, EventT, Message, StreamT
+
+from schemas.errors import Unavailable
+from schemas.logs import get_logger
+from schemas.topics import Topics
+from stream.agents import Normalizer
+from stream.fatal import end_process
+from stream.health import listening
+from stream.producer import Producer, TopicMissing, connect
+from stream.progress import Run
+from stream.settings import StreamSettings
+from stream.transport import Consumer, Transport
+
+MAX_PAUSE_SECONDS = 10
+HANDOVER_SECONDS = 5
+
+_log = get_logger(__name__)
+
+
+class CannotStart(Exception):
+    """The surroundings need a change first; the message says which."""
+
+
+class _Boot(BootStrategy):  # type: ignore[misc] # Faust is not typed for its users
+    """The services that runs need: no web server, no producer of Faust's, no leader, no replies."""
+
+    enable_web = False
+
+    def server(self) -> Iterable[object]:
+        return [self.app.consumer, self.app.agents, self.app.topics, self.app.tables]
+
+
+class _Runs(faust.Schema):  # type: ignore[misc] # Faust is not typed for its users
+    """Hands a message's value through as it is: the transport has put a Run there."""
+
+    def compile(self, app: AppT, **_options: object) -> Callable[..., object]:
+        async def decode(message: Message, **_options: object) -> EventT:
+            return faust.Event(app, None, message.value, {}, message)
+
+        return decode
+
+
+class StreamApp(faust.App):  # type: ignore[misc] # Faust is not typed for its users
+    """A Faust app in which every crash, of whichever service, ends the process."""
+
+    BootStrategy = _Boot
+    stopping = False
+
+    def _crash(self, reason: BaseException) -> None:
+        if not self.stopping:
+            end_process(reason)
+        super()._crash(reason)
+
+    async def _on_agent_error(self, _agent: object, error: BaseException) -> None:
+        end_process(error)
+
+    def _create_directories(self) -> None:
+        """None: there are no tables to keep."""
+
+
+def make_app(settings: StreamSettings, normalizer: Normalizer) -> StreamApp:
+    """The app and its one agent."""
+    app = StreamApp(
+        settings.topics.stream_group,
+        broker="kafka://",
+        broker_commit_interval=settings.stream_commit_interval_seconds,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+    )
+    app.transport = Transport(app, settings)
+
+    async def normalize(stream: StreamT[Run]) -> None:
+        await normalizer.take(stream.noack(), app.consumer)
+
+    async def hand_over(_app: object, _revoked: object, **_options: object) -> None:
+        """Finish and commit what was begun, so that the next owner need not do it again."""
+        await normalizer.drained(HANDOVER_SECONDS)
+        await app.consumer.commit()
+
+    app.agent(app.topic(settings.topics.raw, schema=_Runs(), acks=False), name="normalize")(normalize)
+    app.on_partitions_revoked.connect(hand_over, weak=False)
+    return app
+
+
+async def run(settings: StreamSettings) -> None:
+    """Run until SIGTERM or SIGINT; what is in flight then is finished and committed.
+
+    Raises:
+        CannotStart: where a topic or the metrics port is not as it must be.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    consumers: list[Consumer] = []
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(
+                listening(settings.metrics_host, settings.stream_metrics_port, lambda: any(c.joined for c in consumers))
+            )
+        except OSError as error:
+            raise CannotStart(f"STREAM_METRICS_PORT: {error.strerror or error}") from error
+        producer = await _connected(settings, stop)
+        if producer is None:
+            return
+        stack.push_async_callback(producer.stop)
+        await _check_partitions(producer, settings.topics)
+        normalizer = Normalizer(producer, settings.topics, end_process)
+        app = make_app(settings, normalizer)
+        consumers.append(app.consumer)
+        await _serve(app, normalizer, stop, settings.stream_shutdown_seconds)
+
+
+async def _serve(app: StreamApp, normalizer: Normalizer, stop: asyncio.Event, shutdown_seconds: float) -> None:
+    starting = asyncio.create_task(app.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+        _log.info("stream_ready", topic=app.transport.settings.topics.raw)
+    await stopping
+    _log.info("stream_stopping")
+    app.stopping = True
+    app.consumer.stop_flow()
+    app.flow_control.suspend()
+    try:
+        async with asyncio.timeout(shutdown_seconds):
+            await normalizer.drained(shutdown_seconds)
+            await app.stop()
+    except TimeoutError:
+        # Nothing is lost: whoever starts next does the runs again that are not committed.
+        _log.warning("stream_stopped_late", seconds=shutdown_seconds)
+    starting.cancel()
+
+
+async def _connected(settings: StreamSettings, stop: asyncio.Event) -> Producer | None:
+    """A producer, however long Kafka is away; None where the process is to stop before."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            return await connect(settings)
+        except Unavailable as error:
+            failures += 1
+            _log.warning("kafka_not_reached", reason=str(error))
+        pause = min(MAX_PAUSE_SECONDS, 0.5 * 2**failures)
+        try:
+            async with asyncio.timeout(pause * random.uniform(0.5, 1)):  # noqa: S311 - jitter
+                await stop.wait()
+        except TimeoutError:
+            continue
+    return None
+
+
+async def _check_partitions(producer: Producer, topics: Topics) -> None:
+    """A record keeps its partition number, so the outputs must have all that the raw topic has."""
+    try:
+        raw = await producer.partitions(topics.raw)
+        for output in (topics.normalized, topics.dead_letter):
+            if (count := await producer.partitions(output)) != raw:
+                raise CannotStart(
+                    f"{output} has {count} partitions and {topics.raw} has {raw}: give both the same number."
+                )
+    except TopicMissing as error:
+        raise CannotStart(f"There is no topic {error}, or it may not be seen: create it first.") from error

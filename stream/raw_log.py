@@ -1,0 +1,120 @@
+"""The raw topic as a member of the consumer group reads it: partitions are numbers, positions are ours to set."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from schemas.errors import Unavailable
+from schemas.logs import get_logger
+from stream.normalize import RawRecord
+from stream.settings import StreamSettings
+
+ENDS_SECONDS = 5
+
+_log = get_logger(__name__)
+
+OnPartitions = Callable[[set[int]], Awaitable[None]]
+
+
+class RawLog:
+    """One consumer of the raw topic."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self.topic = settings.topics.raw
+        self._kafka = AIOKafkaConsumer(
+            **settings.kafka_options(),
+            group_id=settings.topics.stream_group,
+            partition_assignment_strategy=[RoundRobinPartitionAssignor],
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            max_poll_records=settings.stream_max_run_records,
+        )
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._kafka.start()
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self._kafka.stop()
+
+    def subscribe(self, on_revoked: OnPartitions, on_assigned: OnPartitions) -> None:
+        """Join the group; each rebalance calls back, and waits until that is done."""
+        self._kafka.subscribe(topics=[self.topic], listener=_Listener(on_revoked, on_assigned))
+
+    @property
+    def generation(self) -> int:
+        """The group's generation that we are a member of."""
+        generation: int = self._kafka._coordinator.generation  # noqa: SLF001 - Faust's own driver reads it there
+        return generation
+
+    def assignment(self) -> set[int]:
+        """The partitions that the group gave us."""
+        return {tp.partition for tp in self._kafka.assignment()}
+
+    async def fetch(self, partitions: Iterable[int], seconds: float) -> dict[int, Sequence[RawRecord]]:
+        """What there is in these partitions, at most stream_max_run_records together, waiting where there is nothing.
+
+        The positions move in the moment of the return.
+        """
+        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+        fetched = await self._kafka.getmany(*wanted, timeout_ms=round(seconds * 1000))
+        return {tp.partition: records for tp, records in fetched.items() if records}
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Go on at this offset; of no account where the partition is not ours any more."""
+        if partition in self.assignment():
+            self._kafka.seek(TopicPartition(self.topic, partition), offset)
+
+    async def committed(self, partition: int) -> int | None:
+        """The group's committed offset."""
+        offset: int | None = await self._kafka.committed(TopicPartition(self.topic, partition))
+        return offset
+
+    async def earliest(self, partition: int) -> int:
+        """The offset of the first record that is still there."""
+        tp = TopicPartition(self.topic, partition)
+        offset: int = (await self._kafka.beginning_offsets([tp]))[tp]
+        return offset
+
+    async def ends(self) -> dict[int, int]:
+        """Per assigned partition the offset that its next record will get.
+
+        Raises:
+            Unavailable: where Kafka does not answer soon.
+        """
+        try:
+            async with asyncio.timeout(ENDS_SECONDS):
+                ends = await self._kafka.end_offsets(self._kafka.assignment())
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable(f"{self.topic}: {error!r}") from error
+        return {tp.partition: offset for tp, offset in ends.items()}
+
+    async def commit(self, offsets: Mapping[int, int]) -> bool:
+        """Commit; while Kafka is away this waits.  False where the group has moved on without us."""
+        try:
+            await self._kafka.commit(
+                {TopicPartition(self.topic, number): OffsetAndMetadata(offset, "") for number, offset in offsets.items()}
+            )
+        except (CommitFailedError, IllegalStateError) as error:
+            _log.warning("not_committed", offsets=dict(offsets), reason=repr(error))
+            return False
+        return True
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
+    """Turns aiokafka's partitions into numbers."""
+
+    def __init__(self, on_revoked: OnPartitions, on_assigned: OnPartitions) -> None:
+        self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._on_revoked({tp.partition for tp in revoked})
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        await self._on_assigned({tp.partition for tp in assigned})
