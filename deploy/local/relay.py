@@ -25,7 +25,7 @@ class LogReporter(Reporter):
         if line := line_of(report):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self._log.bound()
-            with suppress(OSError), open(self._log.open(), "a", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+            with suppress(OSError), os.fdopen(self._log.open(), "a", encoding="utf-8") as file:
                 file.write(f"{now} {line.plain.strip()}\n")
 
 

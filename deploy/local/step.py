@@ -16,9 +16,10 @@ class Step:
         self._reporter = reporter
         self._began = time.monotonic()
 
-    def done(self, text: str, note: str = "") -> None:
+    def done(self, text: str, note: str = "", *, timed: bool = True) -> None:
         """It has ended well."""
-        self._reporter.report(Done(self._name, text, time.monotonic() - self._began, note))
+        seconds = time.monotonic() - self._began if timed else None
+        self._reporter.report(Done(self._name, text, seconds, note))
 
 
 @contextmanager

@@ -120,9 +120,9 @@ class Start:
             try:
                 seconds = await send_and_read(self._plan.addresses.api, token, clickhouse_url, _FIRST_EVENT_SECONDS)
             except TeamDisabled:
-                work.done(f"not sent: `events team enable {TEAM}` first")
+                work.done(f"not sent: `events team enable {TEAM}` first", timed=False)
             else:
-                work.done(f"readable {seconds:.1f} s after its POST")
+                work.done(f"readable {seconds:.1f} s after its POST", timed=False)
 
 
 @asynccontextmanager
