@@ -5,7 +5,7 @@ stream repeated within a batch is kept once; repeats of earlier batches are only
 tells the caller when to look.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
@@ -19,6 +19,7 @@ from schemas.topics import EVENT_ID, RAW_OFFSET, TEAM
 
 NOTHING = -1
 """Lower than every raw offset."""
+_UNLIMITED = 1 << 62
 
 RowId = tuple[int, bytes]
 """Raw offset and event id: what tells one row from all others, even where a new Kafka counts from 0 again."""
@@ -97,11 +98,6 @@ class Batch:
     teams: frozenset[str] = frozenset()
     repeats: int = 0
     reopened: bool = False
-
-    @property
-    def bytes(self) -> int:
-        """What its rows hold."""
-        return sum(len(row.value) for row in self.rows)
 
     @property
     def lowest_raw(self) -> int:
@@ -188,37 +184,45 @@ class Collector:
             return None
         return max(0, self._since + self.limits.age_seconds - now)
 
-    def add(self, records: Iterable[Record], now: float) -> list[Record]:
+    def add(self, records: Sequence[Record], now: float) -> Sequence[Record]:
         """Take records as far as the batch goes, and return the rest."""
-        coming = iter(records)
-        while not self.complete and (record := next(coming, None)) is not None:
-            if self.until is not None and record.offset >= self.until:
-                # What was between has expired in Kafka; this record is the next batch's.
-                self.end = self.until
-                return [record, *coming]
+        fixed = self.until is not None
+        stop = self.until if self.until is not None else _UNLIMITED
+        room = _UNLIMITED if fixed else self.limits.rows - len(self._rows) - len(self._refused)
+        space = _UNLIMITED if fixed else self.limits.bytes - self.bytes
+        for index, record in enumerate(records):
+            if record.offset >= stop or room <= 0 or space <= 0:
+                # Where the range that an earlier attempt has fixed has expired in Kafka, it ends here all the same.
+                self.end = self.until if self.until is not None else self.end
+                return records[index:]
             if record.offset >= self.end:
-                self._take(record)
                 self.end = record.offset + 1
+                space -= len(record.value or b"")
+                room -= self._take(record)
                 self._since = now if self._since is None else self._since
-        return list(coming)
+        return ()
 
     def finish(self) -> Batch:
         """What was collected."""
         reopened = self.until is not None
         return Batch(self.start, self.end, self._rows, self._refused, frozenset(self._teams), self._repeats, reopened)
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: Record) -> int:
+        """Returns how many rows or dead letters it made."""
         read = read_record(record, self._teams)
-        self.bytes += len(record.value or b"")
         if isinstance(read, Refused):
+            self.bytes += len(record.value or b"")
             self._refused.append(read)
-        elif read.raw_offset > self._highest:
-            self._highest = read.raw_offset
-            self._rows.append(read)
-        elif self._is_repeat(read):
-            self._repeats += 1
+            return 1
+        if read.raw_offset <= self._highest:
+            if self._is_repeat(read):
+                self._repeats += 1
+                return 0
         else:
-            self._rows.append(read)
+            self._highest = read.raw_offset
+        self.bytes += len(read.value)
+        self._rows.append(read)
+        return 1
 
     def _is_repeat(self, row: Row) -> bool:
         """Only repeats get here, so the rows are indexed no earlier."""

@@ -62,7 +62,6 @@ class Consumer:
         """Begin with each; nothing is delivered before it is opened."""
         if self._tasks is None:
             return
-        self._source.pause(*partitions)
         self._partitions = {number: Partition(number, self._ways) for number in partitions}
         self._running = {self._tasks.create_task(partition.run()) for partition in self._partitions.values()}
         self._joined = True
@@ -93,9 +92,10 @@ class Consumer:
         await self._ways.dead_letters.start()
         await self._source.start(self)
         while True:
-            for number, records in (await self._source.fetch()).items():
+            wanted = [number for number, partition in self._partitions.items() if partition.wants_records]
+            for number, records in (await self._source.fetch(wanted)).items():
                 partition = self._partitions.get(number)
-                # What comes for a partition that is not open yet is delivered again: opening it seeks.
+                # After a rebalance it may not be open yet; then these come again, as opening it seeks.
                 if partition is not None and partition.wants_records:
                     partition.add(records)
             metrics.BUFFERED_BYTES.set(sum(p.buffered_bytes for p in self._partitions.values()))

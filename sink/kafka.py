@@ -19,11 +19,15 @@ from sink.settings import SinkSettings
 
 log = get_logger(__name__)
 
-FETCH_BYTES_PER_PARTITION = 2 << 20
-FETCH_RECORDS = 5_000
-FETCH_SECONDS = 0.2
+# One answer of the broker fills a whole batch of one partition rather than a little of each: so the batches of the
+# partitions are not all complete, and inserted, at the same moment.
+FETCH_BYTES = 8 << 20
+FETCH_RECORDS = 1_000
+FETCH_SECONDS = 0.1
+IDLE_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 METADATA_SECONDS = 30
+LONGEST_POLL_MILLISECONDS = (1 << 31) - 1
 DETAIL_CHARACTERS = 1_000
 NORMALIZED_FORMAT = b"envelope.v1"
 C = TypeVar("C", AIOKafkaConsumer, AIOKafkaProducer)
@@ -72,24 +76,25 @@ class Source:
         if self._consumer is not None:
             await self._consumer.stop()
 
-    async def fetch(self) -> dict[int, list[Record]]:
-        """The next records of the partitions that are not paused; empty when none comes in a moment.
+    async def fetch(self, partitions: Collection[int]) -> dict[int, Sequence[Record]]:
+        """The next records of these partitions; empty when none comes in a moment.
+
+        A partition that is left out waits, with what was fetched of it, and the membership goes on.  pause() would
+        throw away what was fetched.
 
         Raises:
             KafkaError: where the membership has broken for good.
         """
         if self._listener is not None and self._listener.failed is not None:
             raise self._listener.failed
-        fetched = await self._joined.getmany(timeout_ms=int(FETCH_SECONDS * 1_000), max_records=FETCH_RECORDS)
+        if not partitions:
+            self._coordinator.check_errors()
+            await asyncio.sleep(IDLE_SECONDS)
+            return {}
+        fetched = await self._joined.getmany(
+            *map(self._at, partitions), timeout_ms=int(FETCH_SECONDS * 1_000), max_records=FETCH_RECORDS
+        )
         return {at.partition: records for at, records in fetched.items()}
-
-    def pause(self, *partitions: int) -> None:
-        """Deliver nothing of these until they are resumed; the membership goes on."""
-        self._joined.pause(*map(self._at, partitions))
-
-    def resume(self, partition: int) -> None:
-        """Deliver again, from where the partition was paused."""
-        self._joined.resume(self._at(partition))
 
     async def open(self, partition: int) -> Committed:
         """Where a partition that was just assigned goes on; the next records delivered are those from there.
@@ -179,7 +184,10 @@ class Source:
             auto_offset_reset="earliest",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 5,
-            max_partition_fetch_bytes=FETCH_BYTES_PER_PARTITION,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            # Leaving partitions out while ClickHouse is away is not idleness; Consumer watches progress itself.
+            max_poll_interval_ms=LONGEST_POLL_MILLISECONDS,
             metadata_max_age_ms=METADATA_SECONDS * 1_000,
         )
 

@@ -8,7 +8,7 @@ rows may be in the table already, it is asked.  docs/adr/0003 tells why this suf
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -46,7 +46,7 @@ class Ways:
 class Partition:
     """One assigned partition, from its assignment until it is revoked.
 
-    While one batch is inserted the next one is collected; when that is complete too, the partition is paused.
+    While one batch is inserted the next one is collected; when that is complete too, it wants no more records.
 
     Attributes:
         committed: the offset that was committed last.
@@ -57,7 +57,7 @@ class Partition:
         self.committed = 0
         self._ways = ways
         self._collector: Collector | None = None
-        self._rest: list[Record] = []
+        self._rest: Sequence[Record] = ()
         self._inserting_bytes = 0
         self._seen_to = NOTHING
         self._changed = asyncio.Event()
@@ -84,12 +84,10 @@ class Partition:
         """What waits in memory for its insert to end."""
         return self._inserting_bytes + (self._collector.bytes if self._collector else 0)
 
-    def add(self, records: list[Record]) -> None:
-        """Take the next records; the partition pauses itself when it has enough."""
+    def add(self, records: Sequence[Record]) -> None:
+        """Take the next records."""
         assert self._collector is not None, "wants_records was asked"  # noqa: S101 - the order of calls, not an input
         self._rest = self._collector.add(records, time.monotonic())
-        if self._collector.complete:
-            self._ways.source.pause(self.number)
         self._changed.set()
 
     def stop(self) -> None:
@@ -107,7 +105,6 @@ class Partition:
         try:
             await self._open()
             while (batch := await self._next_batch()) is not None:
-                self._inserting_bytes = batch.bytes
                 await self._store(batch)
                 self._inserting_bytes = 0
         except LostPartition:
@@ -125,7 +122,6 @@ class Partition:
         reopened = note.open_end is not None and note.open_end > committed.offset
         self.committed = committed.offset
         self._collector = Collector(self._ways.limits, committed.offset, note.open_end if reopened else None)
-        self._ways.source.resume(self.number)
         log.info("partition_opened", partition=self.number, offset=committed.offset, reopened=reopened)
 
     async def _next_batch(self) -> Batch | None:
@@ -149,8 +145,7 @@ class Partition:
         batch = collector.finish()
         self._collector = Collector(self._ways.limits, batch.end)
         self._rest = self._collector.add(self._rest, time.monotonic())
-        if self.wants_records:
-            self._ways.source.resume(self.number)
+        self._inserting_bytes = collector.bytes
         return batch
 
     async def _store(self, batch: Batch) -> None:
@@ -182,6 +177,7 @@ class Partition:
         if doubtful or batch.lowest_raw <= self._seen_to:
             batch = batch.without(await self._present(batch, doubtful=doubtful))
         if batch.rows:
+            log.debug("insert_begins", partition=self.number, start=batch.start, rows=len(batch.rows))
             token = batch.deduplication_token(self._ways.source.topic, self.number, TABLE)
             with metrics.INSERT_SECONDS.time():
                 await self._ways.writer.insert([row.value for row in batch.rows], token)
@@ -222,6 +218,7 @@ class Partition:
         metrics.REPEATS_DROPPED.inc(stored.repeats)
         for refused in stored.refused:
             metrics.DEAD_LETTERS.labels(refused.reason).inc()
+        log.debug("batch_stored", partition=self.number, start=stored.start, end=stored.end, rows=len(stored.rows))
         if stored.rows:
             metrics.ROWS_INSERTED.labels(TABLE).inc(len(stored.rows))
             metrics.INSERT_ROWS.observe(len(stored.rows))

@@ -9,9 +9,12 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from pydantic import SecretStr
 
+from deploy.local.clickhouse.users import Role
 from deploy.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.settings import ClickHouseSettings, KafkaSettings
+from tests.clickhouse_service import running_clickhouse
 from tests.services import kafka_node, running_kafka
 
 PARTITIONS = 4
@@ -35,3 +38,19 @@ async def kafka(bootstrap_servers: str) -> KafkaSettings:
     settings = KafkaSettings(kafka_bootstrap_servers=bootstrap_servers, kafka_topic_prefix=prefix)
     await create_topics(settings, PARTITIONS)
     return settings
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A ClickHouse over HTTP, with the sink's user and password in the address."""
+    if named := os.environ.get("CLICKHOUSE_URL"):
+        yield named
+        return
+    with running_clickhouse(tmp_path_factory.mktemp("clickhouse")) as endpoint:
+        yield endpoint.url(Role.SINK)
+
+
+@pytest.fixture
+def clickhouse(clickhouse_url: str) -> ClickHouseSettings:
+    """Settings of a warehouse of its own, which no other test has; the sink makes it."""
+    return ClickHouseSettings(clickhouse_url=SecretStr(clickhouse_url), clickhouse_database=f"w{uuid.uuid4().hex[:12]}")

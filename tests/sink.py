@@ -196,7 +196,7 @@ def exactly(raw_offsets: int) -> list[tuple[int, int, int, int]]:
 
 async def dead_letters(kafka: KafkaSettings) -> list[tuple[bytes, dict[str, str]]]:
     """All dead letters: value and headers."""
-    found = []
+    found: list[tuple[bytes, dict[str, str]]] = []
     async with AIOKafkaConsumer(**kafka.kafka_options()) as consumer:
         topics = [TopicPartition(kafka.topics.dead_letter, partition) for partition in range(PARTITIONS)]
         consumer.assign(topics)
