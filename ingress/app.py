@@ -17,6 +17,9 @@ from ingress.settings import IngressSettings
 from schemas.logs import get_logger
 from schemas.settings import SettingsError
 
+# What is left of requests that did not finish within INGRESS_SHUTDOWN_SECONDS.
+CUT_OFF_SECONDS = 1
+
 _log = get_logger(__name__)
 
 
@@ -36,17 +39,13 @@ async def serve(settings: IngressSettings) -> None:
     tokens = TokenSnapshot(accounts)
     producer = Producer(settings, settings.ingress_max_pending_bytes)
     health = Health(tokens, producer)
-    operations = web.AppRunner(health.operations(), access_log=None)
-    public = web.ServerRunner(
-        PublicServer(_routes(Events(settings, tokens, producer), health), settings, health),
-        shutdown_timeout=settings.ingress_shutdown_seconds,
-    )
+    public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health)
     async with (
-        _listening(operations, settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT"),
+        _operations(health, settings),
         accounts,
         _running(tokens.keep_fresh(), producer.run()) as background,
         producer,
-        _listening(public, settings.ingress_host, settings.ingress_port, "INGRESS_PORT"),
+        _public(public, settings),
         health,
     ):
         _log.info("listening", host=settings.ingress_host, port=settings.ingress_port)
@@ -64,15 +63,35 @@ def _routes(events: Events, health: Health) -> list[Route]:
 
 
 @asynccontextmanager
-async def _listening(runner: web.BaseRunner, host: str, port: int, variable: str) -> AsyncIterator[None]:
-    await runner.setup()
+async def _operations(health: Health, settings: IngressSettings) -> AsyncIterator[None]:
+    runner = web.AppRunner(health.operations(), access_log=None)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _listen(runner, settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT")
         yield
-    except OSError as error:
-        raise SettingsError(f"Cannot listen on {host}:{port} ({variable}): {error.strerror or error}") from error
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _public(server: PublicServer, settings: IngressSettings) -> AsyncIterator[None]:
+    runner = web.ServerRunner(server, shutdown_timeout=CUT_OFF_SECONDS)
+    try:
+        site = await _listen(runner, settings.ingress_host, settings.ingress_port, "INGRESS_PORT")
+        yield
+        await site.stop()
+        await server.drain(settings.ingress_shutdown_seconds)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.BaseRunner, host: str, port: int, variable: str) -> web.TCPSite:
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise SettingsError(f"Cannot listen on {host}:{port} ({variable}): {error.strerror or error}") from error
+    return site
 
 
 @asynccontextmanager

@@ -55,9 +55,8 @@ class Flush:
 
     def fail(self, error: Unavailable) -> None:
         """Tell all who still wait; that nobody does is no fault."""
-        if not self.done.done():
-            self.done.set_exception(error)
-            self.done.exception()
+        self.done.set_exception(error)
+        self.done.exception()
 
 
 class Lane:
@@ -69,7 +68,7 @@ class Lane:
         topic: str,
         partition: int,
         max_bytes: int,
-        on_failure: Callable[[Exception], None],
+        on_failure: Callable[[BaseException], None],
     ) -> None:
         self._kafka = kafka
         self._topic = topic
@@ -77,6 +76,7 @@ class Lane:
         self._max_bytes = max_bytes
         self._on_failure = on_failure
         self._waiting: deque[Flush] = deque()
+        self._refused: Unavailable | None = None
         self.sending: asyncio.Task[None] | None = None
         self.pending_bytes = 0
 
@@ -86,6 +86,8 @@ class Lane:
         Raises:
             Unavailable: where too much waits already.
         """
+        if self._refused:
+            raise self._refused
         if self.pending_bytes >= self._max_bytes:
             raise Unavailable("Too much waits for Kafka already: send the event again with the same id.")
         flush = self._waiting[-1] if self._waiting else self._open()
@@ -96,12 +98,8 @@ class Lane:
         # The task starts in the next round of the event loop: what arrives in this one shares its first batch.
         if self.sending is None:
             self.sending = asyncio.get_running_loop().create_task(self._send_waiting())
+            self.sending.add_done_callback(self._ended)
         return flush.done
-
-    def fail(self, error: Unavailable) -> None:
-        """Give up everything that waits."""
-        while self._waiting:
-            self._waiting.popleft().fail(error)
 
     def _open(self) -> Flush:
         flush = Flush(self._kafka)
@@ -110,24 +108,27 @@ class Lane:
 
     async def _send_waiting(self) -> None:
         """Send batch after batch, each when the one before is acknowledged."""
-        try:
-            while self._waiting:
-                flush = self._waiting.popleft()
-                await self._send(flush)
-                self.pending_bytes -= flush.bytes
-        except ProducerFailed as error:
-            self._on_failure(error)
-        else:
-            self.sending = None
+        while self._waiting:
+            # It stays first until it is acknowledged; it is closed, so that what arrives now opens the next one.
+            flush = self._waiting[0]
+            flush.batch.close()
+            try:
+                await (await self._submit(flush))
+            except KafkaError as error:
+                raise ProducerFailed(f"Kafka refused a batch of {self._topic}/{self._partition}: {error!r}") from error
+            self._waiting.popleft()
+            self.pending_bytes -= flush.bytes
+            flush.done.set_result(None)
+        self.sending = None
 
-    async def _send(self, flush: Flush) -> None:
-        flush.batch.close()
-        try:
-            await (await self._submit(flush))
-        except KafkaError as error:
-            flush.fail(Unavailable("Kafka refused the event's batch: send the event again with the same id."))
-            raise ProducerFailed(f"Kafka refused a batch of {self._topic}/{self._partition}: {error!r}") from error
-        flush.done.set_result(None)
+    def _ended(self, sending: asyncio.Task[None]) -> None:
+        if sending.cancelled() or not (error := sending.exception()):
+            return
+        # Nothing may follow what was refused, or the partition would have a gap.
+        self._refused = Unavailable("Kafka refused a batch, and the ingress starts anew: send the event again.")
+        while self._waiting:
+            self._waiting.popleft().fail(self._refused)
+        self._on_failure(error)
 
     async def _submit(self, flush: Flush) -> asyncio.Future[object]:
         """Hand the batch to aiokafka, which then sends it until it succeeds or is refused for good."""
@@ -206,7 +207,7 @@ class Producer:
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 sending = [lane.sending for lane in self._lanes if lane.sending]
-                await asyncio.gather(*sending)
+                await asyncio.gather(*sending, return_exceptions=True)
                 await self._kafka.stop()
         except TimeoutError:
             # Nothing acknowledged is lost: who sent these was answered with 503, or is cut off now.
@@ -237,9 +238,7 @@ class Producer:
         share = self._max_pending_bytes // len(partitions)
         self._lanes = [Lane(kafka, self._topic, number, share, self._fail) for number in sorted(partitions)]
 
-    def _fail(self, error: Exception) -> None:
-        for lane in self._lanes:
-            lane.fail(Unavailable("The ingress restarts: send the event again with the same id."))
+    def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
 

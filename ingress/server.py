@@ -48,6 +48,8 @@ class PublicServer(web.Server):
         self._other = Route(OTHER)
         self._keepalive_seconds = settings.ingress_keepalive_seconds
         self._health = health
+        self._in_flight = 0
+        self._drained: asyncio.Future[None] | None = None
 
     def __call__(self) -> web.RequestHandler:
         """One connection, with every limit said."""
@@ -60,7 +62,26 @@ class PublicServer(web.Server):
             access_log=None,  # type: ignore[arg-type]  # aiohttp's own runners pass None as well
         )
 
+    async def drain(self, seconds: float) -> None:
+        """Wait until every request that has begun is answered, at most so long; to be called when nothing is accepted.
+
+        aiohttp reads nothing more from a connection once it is told to close it, so that a body on its way would never
+        arrive.  Hence we wait first.
+        """
+        if self._in_flight:
+            self._drained = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._drained,), timeout=seconds)
+
     async def _answer(self, request: web.BaseRequest) -> web.Response:
+        self._in_flight += 1
+        try:
+            return await self._answer_and_count(request)
+        finally:
+            self._in_flight -= 1
+            if self._drained and not self._in_flight and not self._drained.done():
+                self._drained.set_result(None)
+
+    async def _answer_and_count(self, request: web.BaseRequest) -> web.Response:
         started = time.perf_counter()
         name = answers.request_id(request)
         route = self._routes.get(request.path, self._other)
