@@ -1,0 +1,224 @@
+"""Teams and tokens: the database and the commands over it."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from typer.testing import CliRunner, Result
+
+from deploy.commands.accounts import EXISTS, NOT_FOUND, UNAVAILABLE, WRONG_SETTINGS, team_app, token_app
+from ingress.accounts.database import migrate, open_engine
+from ingress.accounts.models import Base
+from ingress.accounts.store import Accounts, AlreadyExists
+from ingress.accounts.tokens import digest, is_well_formed
+from schemas.errors import Unavailable
+
+Events = Callable[..., Result]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of a database that is not made yet, in a folder that is not made either."""
+    return f"sqlite:///{tmp_path / 'data' / 'accounts.db'}"
+
+
+@pytest.fixture
+def events(url: str) -> Events:
+    """Runs `events team` and `events token` on that database."""
+    apps = {"team": team_app, "token": token_app}
+
+    def run(app: str, *arguments: str, accounts_url: str = url) -> Result:
+        return CliRunner().invoke(apps[app], arguments, env={"ACCOUNTS_URL": accounts_url})
+
+    return run
+
+
+async def test_tables_when_migrated(url: str) -> None:
+    """The migrations arrive at what the models say."""
+    await migrate(url)
+
+    def differences(connection: Connection) -> object:
+        return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+
+    engine = open_engine(url)
+    async with engine.begin() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_migration_when_several_at_once(url: str) -> None:
+    """Several processes may migrate at the same time, and again; what is there stays."""
+    await asyncio.gather(*(migrate(url) for _ in range(5)))
+    async with Accounts(url) as accounts:
+        await accounts.create_team("acme", datetime.now(UTC))
+
+    await migrate(url)
+
+    async with Accounts(url) as accounts:
+        assert [team.slug for team in await accounts.teams()] == ["acme"]
+
+
+async def test_database_when_used(url: str, tmp_path: Path) -> None:
+    """It is in WAL mode, and holds nothing from which a token could be found."""
+    await migrate(url)
+    async with Accounts(url) as accounts:
+        await accounts.create_team("acme", datetime.now(UTC))
+        secret, token = await accounts.create_token("acme", "web", datetime.now(UTC))
+
+    with closing(sqlite3.connect(tmp_path / "data" / "accounts.db")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        (row,) = database.execute("SELECT * FROM tokens").fetchall()
+    assert digest(secret) in row
+    assert not any(secret[8:-4] in str(value) for value in row)
+    assert token.created_at.tzinfo is not None
+
+
+async def test_team_when_made_twice_at_once(url: str) -> None:
+    """Of two who make the same team at the same moment, one is told that it exists."""
+    await migrate(url)
+    async with Accounts(url) as one, Accounts(url) as other:
+        done = await asyncio.gather(
+            *(accounts.create_team("acme", datetime.now(UTC)) for accounts in (one, other)), return_exceptions=True
+        )
+
+    assert sum(isinstance(outcome, AlreadyExists) for outcome in done) == 1
+
+
+async def test_read_only_when_database_is_missing(tmp_path: Path) -> None:
+    """The ingress's reader says that there is none, and makes none."""
+    async with Accounts(f"sqlite:///{tmp_path / 'accounts.db'}", read_only=True) as accounts:
+        with pytest.raises(Unavailable):
+            await accounts.live_tokens()
+
+    assert not os.listdir(tmp_path)  # noqa: PTH208 - one call on a folder of our own
+
+
+def test_team_when_created(events: Events) -> None:
+    """A team is enabled at once; a second time is an error of its own, unless it may exist."""
+    first = events("team", "create", "acme", "--json")
+    second = events("team", "create", "acme")
+    third = events("team", "create", "acme", "--if-missing", "--json")
+
+    assert first.exit_code == 0
+    assert json.loads(first.stdout)["enabled"] is True
+    assert (second.exit_code, second.stdout) == (EXISTS, "")
+    assert "acme exists" in second.stderr
+    assert third.exit_code == 0
+    assert third.stdout == first.stdout
+
+
+@pytest.mark.parametrize("slug", ["", "Acme", "1a", "a-b", "warehouse", "a" * 64, "a; DROP TABLE teams"])
+def test_team_when_slug_is_no_name(events: Events, slug: str) -> None:
+    """A name that could not be a database's is refused as wrong usage."""
+    assert events("team", "create", slug).exit_code == 2
+    assert json.loads(events("team", "list", "--json").stdout) == []
+
+
+def test_team_when_switched(events: Events) -> None:
+    """A team can be switched off and on, and the list says so."""
+    events("team", "create", "acme")
+
+    assert json.loads(events("team", "disable", "acme", "--json").stdout)["enabled"] is False
+    assert json.loads(events("team", "list", "--json").stdout)[0]["enabled"] is False
+    assert json.loads(events("team", "enable", "acme", "--json").stdout)["enabled"] is True
+
+
+def test_token_when_created(events: Events) -> None:
+    """The token, and nothing else, is on standard output; the list shows it masked."""
+    events("team", "create", "acme")
+
+    created = events("token", "create", "acme", "--name", "web")
+
+    secret = created.stdout.removesuffix("\n")
+    assert is_well_formed(secret)
+    assert "keep it safe" in created.stderr
+    assert secret not in created.stderr
+    listed = events("token", "list", "acme", "--json")
+    assert json.loads(listed.stdout)[0]["shown"] == f"{secret[:8]}…{secret[-4:]}"
+    assert json.loads(listed.stdout)[0]["name"] == "web"
+    assert secret not in listed.stdout + events("token", "list", "acme").stdout
+
+
+def test_token_when_revoked(events: Events) -> None:
+    """A revoked token says when; revoking it again changes nothing."""
+    events("team", "create", "acme")
+    token_id = json.loads(events("token", "create", "acme", "--json").stdout)["id"]
+
+    first = json.loads(events("token", "revoke", token_id, "--json").stdout)
+    second = json.loads(events("token", "revoke", token_id, "--json").stdout)
+
+    assert first["revoked_at"]
+    assert second == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("token", "create", "nobody"), NOT_FOUND),
+        (("token", "list", "nobody"), NOT_FOUND),
+        (("token", "revoke", "tok_nobody"), NOT_FOUND),
+        (("team", "disable", "nobody"), NOT_FOUND),
+    ],
+)
+def test_exit_code_when_not_found(events: Events, arguments: tuple[str, ...], code: int) -> None:
+    """What is not there has an exit code of its own, and a message on standard error only."""
+    result = events(*arguments)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert "There is no" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("accounts_url", "code"),
+    [
+        ("mysql://root:hunter2@localhost/x", WRONG_SETTINGS),
+        ("nonsense", WRONG_SETTINGS),
+        ("postgresql://events:hunter2@127.0.0.1:1/events", UNAVAILABLE),
+        ("sqlite:////proc/nowhere/accounts.db", UNAVAILABLE),
+    ],
+)
+def test_exit_code_when_database_cannot_be_used(events: Events, accounts_url: str, code: int) -> None:
+    """A wrong URL and an absent database are different errors, and neither tells the password."""
+    result = events("team", "list", accounts_url=accounts_url)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr
+    assert "hunter2" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("app", "command"),
+    [
+        ("team", "create"),
+        ("team", "list"),
+        ("team", "enable"),
+        ("team", "disable"),
+        ("token", "create"),
+        ("token", "list"),
+        ("token", "revoke"),
+    ],
+)
+def test_help_when_asked(events: Events, app: str, command: str) -> None:
+    """Every command's help begins with an example."""
+    first_lines = events(app, command, "--help").stdout.split("╭")[0]
+
+    assert "Example: " in first_lines
+    assert f"events {app} {command}" in first_lines
+
+
+def test_default_when_data_dir_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ACCOUNTS_URL the database is accounts.db in EVENTS_DATA_DIR."""
+    monkeypatch.delenv("ACCOUNTS_URL", raising=False)
+    monkeypatch.setenv("EVENTS_DATA_DIR", str(tmp_path / "here"))
+
+    assert CliRunner().invoke(team_app, ["create", "acme"]).exit_code == 0
+    assert (tmp_path / "here" / "accounts.db").exists()
