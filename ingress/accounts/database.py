@@ -4,6 +4,8 @@ SQLite runs in WAL mode, so that the ingress reads while somebody writes; writer
 IMMEDIATE) and wait for each other.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ingress.accounts.settings import database_url
@@ -75,20 +77,32 @@ async def migrate(url: str) -> None:
     Raises:
         Unavailable: where the database cannot be reached or written.
     """
-    parsed = make_url(database_url(url))
     engine = open_engine(url)
     try:
-        _make_folder(parsed)
-        async with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            await connection.run_sync(_upgrade)
-    except OperationalError as error:
-        raise Unavailable(f"The accounts database cannot be used: {error.orig}") from error
-    except (OSError, TimeoutError) as error:
-        raise Unavailable(f"The accounts database cannot be used: {error!r}") from error
+        with translated():
+            _make_folder(make_url(database_url(url)))
+            async with engine.begin() as connection:
+                if engine.dialect.name == "postgresql":
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+                await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the library's errors into `Unavailable`; only those about values, IntegrityError and DataError, go through."""
+    try:
+        yield
+    except (IntegrityError, DataError):
+        raise
+    except ProgrammingError as error:
+        message = f"The accounts database lacks a table; `events team list` makes it: {error.orig}"
+        raise Unavailable(message) from error
+    except DBAPIError as error:
+        raise Unavailable(f"The accounts database does not answer: {error.orig}") from error
+    except (OSError, TimeoutError) as error:
+        raise Unavailable(f"The accounts database cannot be reached: {error!r}") from error
 
 
 def _make_folder(url: URL) -> None:

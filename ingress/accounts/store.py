@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Self
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ingress.accounts import tokens
-from ingress.accounts.database import open_engine
+from ingress.accounts.database import open_engine, translated
 from ingress.accounts.models import Team, Token
 from schemas.ddl import is_team_slug
-from schemas.errors import PipelineError, Unavailable
+from schemas.errors import PipelineError
 
 _SHOWN_CHARACTERS = len(tokens.PREFIX) + 4
 
@@ -147,18 +147,11 @@ class Accounts:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
         try:
-            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-                yield session
+            with translated():
+                async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                    yield session
         except IntegrityError as error:
             raise AlreadyExists("Somebody else made one of this name at the same moment.") from error
-        except (OperationalError, InterfaceError) as error:
-            raise Unavailable(f"The accounts database does not answer: {error.orig}") from error
-        except ProgrammingError as error:
-            raise Unavailable(
-                f"The accounts database lacks a table; `events team list` makes it: {error.orig}"
-            ) from error
-        except (OSError, TimeoutError) as error:
-            raise Unavailable(f"The accounts database does not answer: {error!r}") from error
 
 
 async def _team(session: AsyncSession, slug: str) -> Team:
