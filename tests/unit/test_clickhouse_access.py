@@ -86,6 +86,7 @@ def test_statement_when_it_changes_the_role(role: Role) -> None:
         "DROP TABLE t",
         "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
         "SYSTEM SHUTDOWN",
+        "(",
     ],
 )
 def test_write_when_it_comes_by_get_or_from_an_analyst(sql: str) -> None:

@@ -132,11 +132,11 @@ def test_answer_when_it_is_packed_in_pieces(encoding: str) -> None:
     assert b"".join(unpacker.feed(packed)) == b"head" + b"x" * 100_000
 
 
-def test_error_when_chdb_packs_one_into_another() -> None:
-    """The inner sentence is kept once, with its number, name and HTTP status."""
+def test_error_when_chdb_packs_one_into_another_again_and_again() -> None:
+    """The innermost sentence is kept, once, with its number, name and HTTP status."""
     error = ClickHouseError.parse(
-        "Code: 159. DB::Exception: Code: 159. DB::Exception: Timeout exceeded: (1 s). (TIMEOUT_EXCEEDED) "
-        "(version 26.9.2.1). (TIMEOUT_EXCEEDED)"
+        "Code: 159. DB::Exception: Code: 159. DB::Exception: Code: 159. DB::Exception: Timeout exceeded: (1 s). "
+        "(TIMEOUT_EXCEEDED) (version 26.9.2.1). (TIMEOUT_EXCEEDED) (version 26.9.2.1). (TIMEOUT_EXCEEDED)"
     )
 
     assert (error.code, error.name, error.status) == (159, "TIMEOUT_EXCEEDED", 408)

@@ -89,8 +89,19 @@ def test_other_when_no_data_follows_and_nothing_streams(text: bytes) -> None:
     assert parse(text).kind is StatementKind.OTHER
 
 
-@pytest.mark.parametrize("text", [b"SELECT 1; DROP TABLE t", b"SELECT 1;;SELECT 2", b"", b" -- nothing\n;"])
-def test_statement_when_there_is_none_or_a_second(text: bytes) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"SELECT 1; DROP TABLE t",
+        b"SELECT 1;;SELECT 2",
+        b"",
+        b" -- nothing\n;",
+        b"'",
+        b"SELECT 'a\\'",
+        b"SELECT \xe2\x80\x98a",
+    ],
+)
+def test_statement_when_there_is_none_or_a_second_or_an_open_quote(text: bytes) -> None:
     """It is refused as a syntax error; a second statement never runs."""
     with pytest.raises(ClickHouseError) as refused:
         parse(text)

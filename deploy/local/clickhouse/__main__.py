@@ -43,9 +43,7 @@ def main() -> int:
     except (UsersFileError, ClickHouseError, OSError) as error:
         log.error("clickhouse cannot start", error=str(error))  # noqa: TRY400 - the message says all; it is no bug
         return 1
-    # chdb's threads may hang in a query that does not end; the data needs no farewell.
-    sys.stdout.flush()
-    os._exit(0)
+    return 0
 
 
 async def _serve(settings: EndpointSettings) -> None:
@@ -61,6 +59,7 @@ async def _serve(settings: EndpointSettings) -> None:
         Executor(engine, settings.clickhouse_local_max_running, settings.clickhouse_local_max_waiting),
         Sessions(settings.clickhouse_local_max_sessions),
         Spool(settings.spool_root, settings.clickhouse_local_data_dir),
+        Spool(settings.clickhouse_local_data_dir / "results", settings.clickhouse_local_data_dir),
         settings.clickhouse_local_max_body_bytes,
     )
     runner = web.AppRunner(
@@ -104,11 +103,15 @@ async def _stop(endpoint: Endpoint, runner: web.AppRunner, seconds: float) -> No
     for link in endpoint.sessions.take_expired(everything=True):
         link.close()
     endpoint.spool.close()
+    endpoint.results.close()
     try:
         await asyncio.wait_for(asyncio.to_thread(endpoint.engine.close), _CLOSE_SECONDS)
     except TimeoutError:
         log.warning("clickhouse closed late", waited_seconds=_CLOSE_SECONDS)
     log.info("clickhouse stopped")
+    # A thread may hang in a query that does not end, and asyncio would wait for it; the data needs no farewell.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ MAX_STATEMENT_BYTES = 256 * 1024
 
 
 class Spool:
-    """The folder of files that wait to be inserted, one per process that owns a data folder."""
+    """A folder of files that live as long as their requests, one per process that owns a data folder."""
 
     def __init__(self, root: Path, data_dir: Path) -> None:
         name = sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
@@ -59,7 +59,7 @@ async def read(query: str, body: AsyncIterator[bytes], encoding: str, spool: Spo
         ClickHouseError: the body is too large, not what its encoding says, or no statement.
     """
     pieces = _unpacked(body, encoding, max_bytes)
-    head = query.encode("utf-8", "surrogateescape")
+    head = query.encode("utf-8", "replace")
     statement = _insert(head + b"\n") if head else None
     if statement is None:
         text = bytearray(head + b"\n" if head else b"")

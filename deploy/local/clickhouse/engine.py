@@ -38,7 +38,8 @@ class Result:
 class Link:
     """A connection in one role; one statement at a time, from any thread."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, user: str = "default") -> None:
+        self._user = user
         try:
             self._inner: Any = chdb.connect(target)
         except RuntimeError as error:
@@ -53,7 +54,8 @@ class Link:
         try:
             found = self._inner.query(sql, output_format, params=dict(parameters or {}))
         except (RuntimeError, chdb.ChdbError) as error:
-            raise ClickHouseError.parse(str(error)) from error
+            # Inside chdb everybody is `default`; outside nobody is.
+            raise ClickHouseError.parse(str(error).replace("default: Not", f"{self._user}: Not")) from error
         writes = found.rows_written() > 0
         return Result(
             output=found.bytes() or b"",
@@ -88,7 +90,7 @@ class Engine:
     def __init__(self, data_dir: Path, memory_bytes: int, analyst_seconds: int) -> None:
         data_dir = data_dir.resolve()
         self._path = data_dir / "db"
-        self._path.mkdir(parents=True, exist_ok=True)
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = write_configuration(data_dir / "config", self._path, memory_bytes, analyst_seconds)
         self._analyst = analyst_settings(memory_bytes, analyst_seconds)
         self._operator = Link(f"{self._path}?config-file={config}")
@@ -99,7 +101,7 @@ class Engine:
 
     def open(self, role: Role, *, readonly: bool) -> Link:
         """A fresh connection in this role; `readonly` for what came by GET."""
-        link = Link(str(self._path))
+        link = Link(str(self._path), role.value)
         try:
             link.run(f"SET ROLE {role.value}")
             if role is Role.ANALYST:
@@ -126,11 +128,14 @@ class Engine:
         """Make `default` the Atomic database it is on a server.
 
         chdb lays the file system over it: there, an unknown table is taken for the name of a file.  DETACH takes only
-        that layer away; DROP would take the tables too.
+        that layer away; DROP would take the tables too.  A database that never had a table has no folder, and chdb
+        does not know one without a folder any more at its next start: it is made anew.
         """
         self._operator.run("DETACH DATABASE default")
-        stored = (self._path / "metadata" / "default.sql").exists()
-        self._operator.run("ATTACH DATABASE default" if stored else "CREATE DATABASE default ENGINE = Atomic")
+        stored = self._path / "metadata" / "default.sql"
+        if not stored.with_suffix("").exists():
+            stored.unlink(missing_ok=True)
+        self._operator.run("ATTACH DATABASE default" if stored.exists() else "CREATE DATABASE default ENGINE = Atomic")
 
 
 def _literal(value: str | None) -> str:

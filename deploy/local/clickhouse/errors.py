@@ -49,8 +49,7 @@ class ClickHouseError(Exception):
         if not match:
             return cls(1001, "STD_EXCEPTION", text.strip() or "unknown failure in ClickHouse")
         detail, name = match[3].strip(), match[4]
-        inner = _MESSAGE.search(_VERSION.sub("", detail))
-        if inner and inner[1] == match[1]:
+        while (inner := _MESSAGE.match(_VERSION.sub("", detail))) and inner[1] == match[1]:
             detail, name = inner[3].strip(), inner[4]
         return cls(int(match[1]), name, detail)
 

@@ -38,6 +38,7 @@ class Endpoint:
     executor: Executor
     sessions: Sessions
     spool: Spool
+    results: Spool
     max_body_bytes: int
 
 
@@ -49,7 +50,7 @@ class Exchange:
         self._request = request
         self._started = time.perf_counter()
         self._timezone = endpoint.engine.timezone
-        self.query_id = request.query.get("query_id", "")
+        self.query_id = ""
 
     async def answer(self) -> web.StreamResponse:
         """Run what the request asks for.
@@ -59,7 +60,7 @@ class Exchange:
         """
         call, pieces = await self._read_call()
         self.query_id = call.query_id
-        self._timezone = call.settings.get("session_timezone", self._timezone)
+        self._timezone = call.timezone or self._timezone
         role = self._endpoint.users.authenticate(call.user, call.password)
         encoding = self._request.headers.get("Content-Encoding", "").strip().lower()
         endpoint = self._endpoint
@@ -108,11 +109,12 @@ class Exchange:
 
     async def _stream(self, call: Call, role: Role, statement: Statement) -> web.StreamResponse:
         """A query whose result goes out while it runs; a client that leaves stops it."""
-        pipe = await ResultPipe.open()
         output_format = statement.format or call.default_format
-        sql = statement.into_file(pipe.path, output_format)
-        task = self._submit(call, role, sql, output_format, pipe.written)
+        task: asyncio.Task[Result] | None = None
+        pipe = await ResultPipe.open()
         try:
+            sql = statement.into_file(pipe.path, output_format)
+            task = self._submit(call, role, sql, output_format, pipe.written)
             head, complete = await pipe.head(HEAD_BYTES)
             result = await asyncio.shield(task) if complete else None
             headers = self.headers(output_format)
@@ -123,12 +125,12 @@ class Exchange:
             return await answer.streamed(self._request, pieces, headers, call.encoding, self._endpoint.engine.version)
         finally:
             pipe.close()
-            if not task.done():
+            if task and not task.done():
                 self._endpoint.executor.cancel(call.query_id)
 
     async def _collect(self, call: Call, role: Role, statement: Statement) -> web.StreamResponse:
         """A query whose result is all there before its status goes out (wait_end_of_query=1)."""
-        path = self._endpoint.spool.new()
+        path = self._endpoint.results.new()
         output_format = statement.format or call.default_format
         task = self._submit(call, role, statement.into_file(str(path), output_format), output_format, _no_op)
         try:

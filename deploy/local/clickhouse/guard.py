@@ -62,7 +62,7 @@ def _no_role(statement: Statement) -> None:
 
 
 def _only_reads(statement: Statement, role: Role, hint: str) -> None:
-    first = next(token for token in statement.tokens if token.text != "(")
+    first = next((token for token in statement.tokens if token.text != "("), statement.tokens[0])
     words = statement.words
     temporary = words[:2] == ("CREATE", "TEMPORARY") or words[:2] == ("DROP", "TEMPORARY")
     inserts = any(token.word("INSERT") for token in statement.tokens[1:]) and first.word("WITH", "EXPLAIN")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from deploy.local.clickhouse.errors import ClickHouseError
+
 
 class Kind(Enum):
     """What a token is."""
@@ -50,22 +52,33 @@ _COMMENT_MARK = re.compile(r"/\*|\*/")
 _TOKENS = (
     (Kind.WORD, re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")),
     (Kind.NUMBER, re.compile(r"[0-9][A-Za-z0-9_]*")),
-    (Kind.STRING, re.compile(r"'(?:[^'\\]|\\.|'')*(?:'|$)", re.DOTALL)),
-    (Kind.QUOTED, re.compile(r"`(?:[^`\\]|\\.|``)*(?:`|$)", re.DOTALL)),
-    (Kind.QUOTED, re.compile(r'"(?:[^"\\]|\\.|"")*(?:"|$)', re.DOTALL)),
-    (Kind.STRING, re.compile("\xe2\x80\x98.*?(?:\xe2\x80\x99|$)", re.DOTALL)),
-    (Kind.QUOTED, re.compile("\xe2\x80\x9c.*?(?:\xe2\x80\x9d|$)", re.DOTALL)),
+    (Kind.STRING, re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)),
+    (Kind.QUOTED, re.compile(r"`(?:[^`\\]|\\.|``)*`", re.DOTALL)),
+    (Kind.QUOTED, re.compile(r'"(?:[^"\\]|\\.|"")*"', re.DOTALL)),
+    (Kind.STRING, re.compile("\xe2\x80\x98.*?\xe2\x80\x99", re.DOTALL)),
+    (Kind.QUOTED, re.compile("\xe2\x80\x9c.*?\xe2\x80\x9d", re.DOTALL)),
     (Kind.STRING, re.compile(r"\$([A-Za-z0-9_]*)\$.*?\$\1\$", re.DOTALL)),
     (Kind.WORD, re.compile(r"\$[A-Za-z0-9_$]*")),
-    (Kind.MARK, re.compile(r"[\x00-\x7f]", re.DOTALL)),
+    (Kind.MARK, re.compile(r".", re.DOTALL)),
 )
 
 
+_QUOTES = "'`\"\xe2"
+
+
 def lex(sql: str) -> Iterator[Token]:
-    """The tokens of a statement, without space and comments; cut lazily, so data behind an INSERT is never read."""
+    """The tokens of a statement, without space and comments; cut lazily, so data behind an INSERT is never read.
+
+    Raises:
+        ClickHouseError: 62, a quote is not closed.
+    """
     position = _skip(sql, 0)
     while position < len(sql):
         kind, match = next((kind, found) for kind, pattern in _TOKENS if (found := pattern.match(sql, position)))
+        if kind is Kind.MARK and match[0] in _QUOTES:
+            raise ClickHouseError(
+                62, "SYNTAX_ERROR", f"Syntax error: the quote at position {position + 1} is not closed"
+            )
         yield Token(kind, match[0], match.start(), match.end())
         position = _skip(sql, match.end())
 

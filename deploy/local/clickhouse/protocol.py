@@ -15,7 +15,9 @@ from deploy.local.clickhouse.errors import ClickHouseError
 
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _FORMAT = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_ZONE = re.compile(r"[A-Za-z0-9_+/-]+")
 _MAX_SESSION_SECONDS = 3600
+_MAX_ID_CHARACTERS = 500
 _IGNORED = frozenset(
     ("quota_key", "stacktrace", "buffer_size", "client_protocol_version", "http_write_exception_in_output_format")
 )
@@ -42,6 +44,7 @@ class Call:
 
     Attributes:
         query: the SQL of the URL, which the body continues.
+        timezone: session_timezone, where it is set.
         readonly: it came by GET.
         encoding: what the answer is packed in.
     """
@@ -54,6 +57,7 @@ class Call:
     settings: Mapping[str, str]
     parameters: Mapping[str, str]
     query_id: str
+    timezone: str
     session: SessionRequest | None
     readonly: bool
     wait_end_of_query: bool
@@ -71,6 +75,7 @@ def read_call(method: str, pairs: Iterable[tuple[str, str]], headers: Mapping[st
     default_format = headers.get("X-ClickHouse-Format") or own.get("default_format") or "TabSeparated"
     if not _FORMAT.fullmatch(default_format):
         raise ClickHouseError(73, "UNKNOWN_FORMAT", f"Unknown format {default_format}")
+    zone = settings.get("session_timezone", "")
     packed = _flag(settings.pop("enable_http_compression", "0"))
     return Call(
         user=user,
@@ -80,7 +85,8 @@ def read_call(method: str, pairs: Iterable[tuple[str, str]], headers: Mapping[st
         default_format=default_format,
         settings=settings,
         parameters=parameters,
-        query_id=own.get("query_id") or str(uuid.uuid4()),
+        query_id=_query_id(own),
+        timezone=zone if _ZONE.fullmatch(zone) else "",
         session=_session(own),
         readonly=method != "POST",
         wait_end_of_query=_flag(own.get("wait_end_of_query", "0")),
@@ -139,6 +145,16 @@ def _credentials(own: Mapping[str, str], headers: Mapping[str, str]) -> tuple[st
     if scheme:
         raise ClickHouseError(516, "AUTHENTICATION_FAILED", f"Authorization scheme '{scheme}' is not Basic")
     return own.get("user", "default"), own.get("password", "")
+
+
+def _query_id(own: Mapping[str, str]) -> str:
+    """The client's own id, or a fresh one; it goes back in a header."""
+    query_id = own.get("query_id") or str(uuid.uuid4())
+    if not query_id.isprintable() or len(query_id) > _MAX_ID_CHARACTERS:
+        raise ClickHouseError(
+            36, "BAD_ARGUMENTS", f"query_id must be of at most {_MAX_ID_CHARACTERS} printable characters"
+        )
+    return query_id
 
 
 def _session(own: Mapping[str, str]) -> SessionRequest | None:

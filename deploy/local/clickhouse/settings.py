@@ -34,7 +34,7 @@ class EndpointSettings(Settings):
         60, ge=1, description="max_execution_time of an analyst's query that sets none; ten times as much is the most"
     )
     clickhouse_local_stop_seconds: float = Field(
-        7.0, ge=0, le=60, description="what running queries get to finish after SIGTERM"
+        6.0, ge=0, le=60, description="what running queries get to finish after SIGTERM"
     )
 
     @property
