@@ -65,7 +65,7 @@ def test_inserts_when_the_process_is_killed(tmp_path: Path) -> None:
 def test_stop_when_queries_run(tmp_path: Path) -> None:
     """On SIGTERM a short query still answers, an endless one is cut, and the process ends with 0 within ten seconds."""
     answers: list[str] = []
-    with running_clickhouse(tmp_path, stop_seconds="3") as clickhouse:
+    with running_clickhouse(tmp_path, stop_seconds="5") as clickhouse:
 
         def ask(sql: str) -> None:
             try:
@@ -73,7 +73,7 @@ def test_stop_when_queries_run(tmp_path: Path) -> None:
             except requests.exceptions.ConnectionError:
                 answers.append("cut")
 
-        threads = [threading.Thread(target=ask, args=[sql]) for sql in ("SELECT sleep(2)", ENDLESS)]
+        threads = [threading.Thread(target=ask, args=[sql]) for sql in ("SELECT sleep(3)", ENDLESS)]
         for thread in threads:
             thread.start()
         wait_until(lambda: clickhouse.value("SELECT count() FROM system.processes") == "3", "both run")
