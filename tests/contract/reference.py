@@ -8,6 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from deploy.local.clickhouse.settings import EndpointSettings
 from ingress.settings import IngressSettings
 from schemas import metrics
 from schemas.errors import ErrorCode
@@ -15,7 +16,12 @@ from sink.settings import SinkSettings
 from stream.settings import StreamSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
-PROCESSES: dict[str, type[BaseSettings]] = {"ingress": IngressSettings, "stream": StreamSettings, "sink": SinkSettings}
+PROCESSES: dict[str, type[BaseSettings]] = {
+    "ingress": IngressSettings,
+    "stream": StreamSettings,
+    "sink": SinkSettings,
+    "deploy.local.clickhouse": EndpointSettings,
+}
 
 
 def errors_page() -> str:
