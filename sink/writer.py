@@ -48,6 +48,7 @@ INSERT_SETTINGS = {
 
 # Codes by which ClickHouse says that these bytes can never be rows of this table, whenever they are sent.
 _REJECTED = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 128, 131, 321, 349, 376, 467})
+_STD_EXCEPTION = 1001  # what the Avro library raises comes out as this
 _REASONS = {
     MISSING_TABLE: frozenset({60, 81}),
     "authentication": frozenset({192, 193, 194, 497, 516}),
@@ -231,7 +232,7 @@ _TODO = {"authentication": "set user and password in CLICKHOUSE_URL, and grant w
 def _translate(error: Exception) -> WarehouseUnavailable | RejectedRows:
     code = error.code if isinstance(error, Error) else None
     message = str(error)
-    if code in _REJECTED:
+    if code in _REJECTED or (code == _STD_EXCEPTION and "avro::" in message):
         return RejectedRows(message)
     for reason, codes in _REASONS.items():
         if code in codes:

@@ -16,8 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import encode_envelope
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import Headers
-from tests.conftest import PARTITIONS
-from tests.services import free_port, process, wait_until
+from tests.services import PARTITIONS, free_port, process, wait_until
 
 MONTH_MICROSECONDS = 31 * 86_400 * 1_000_000
 OCCURRED_AT = 1_700_000_000_000_000
