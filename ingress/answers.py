@@ -5,11 +5,12 @@ import secrets
 
 import msgspec
 from aiohttp import web
+from multidict import istr
 
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 
 RETRY_AFTER_SECONDS = 1
-REQUEST_ID = "X-Request-Id"
+REQUEST_ID = istr("X-Request-Id")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 # aiohttp would name itself and its version.

@@ -48,8 +48,7 @@ class Arrival(NamedTuple):
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """One record of the raw topic; its partition follows from the key."""
 
     event_id: str
@@ -86,9 +85,6 @@ def wrap(event: EventV1, body: bytes, sender: Sender, arrival: Arrival) -> RawRe
 
 def uuid7(milliseconds: int, random: bytes) -> str:
     """The text of a UUIDv7: ids that are made later sort later, to the millisecond (RFC 9562, 5.7)."""
-    digits = (
-        milliseconds.to_bytes(6, "big")
-        + bytes((0x70 | random[0] & 0x0F, random[1], 0x80 | random[2] & 0x3F))
-        + random[3:UUID7_RANDOM_BYTES]
-    ).hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time, digits = f"{milliseconds:012x}", random.hex()
+    variant = "89ab"[random[1] >> 4 & 3]
+    return f"{time[:8]}-{time[8:]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"

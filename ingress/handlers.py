@@ -4,15 +4,19 @@ import os
 import time
 
 from aiohttp import web
+from multidict import istr
 
 from ingress import answers
 from ingress.auth import TokenSnapshot
 from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, wrap
-from ingress.producer import Producer, acknowledged
+from ingress.producer import Producer
 from ingress.requests import authenticate, check_head, continue_if_expected, read_body
 from ingress.settings import IngressSettings
 from schemas.events import parse_event
 from schemas.metrics import EVENTS_ACCEPTED
+
+# Looked up with each request: without letter case to be folded each time.
+TRACEPARENT = istr("traceparent")
 
 
 class Events:
@@ -38,8 +42,8 @@ class Events:
         await continue_if_expected(request)
         body = await read_body(request, encoding, self._max_bytes, self._body_timeout_seconds)
         event = parse_event(body)
-        arrival = Arrival(time.time_ns() // 1000, os.urandom(UUID7_RANDOM_BYTES), request.headers.get("traceparent"))
+        arrival = Arrival(time.time_ns() // 1000, os.urandom(UUID7_RANDOM_BYTES), request.headers.get(TRACEPARENT))
         record = wrap(event, body, sender, arrival)
-        await acknowledged(self._producer.publish(record), self._deadline_seconds)
+        await self._producer.publish(record).acknowledged(self._deadline_seconds)
         EVENTS_ACCEPTED.inc()
         return answers.accepted(record.event_id, name)

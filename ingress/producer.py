@@ -1,9 +1,9 @@
 """Records into the raw topic: the only module that knows aiokafka.
 
 Each partition has a lane: one batch in flight, and everything that arrives meanwhile shares the next one.  So the
-order of a partition is the order of `publish`, throughput grows with load, and a request awaits one future, not one per
-record.
-Invariant: a future resolves only when all in-sync replicas have its record (acks=all, idempotent).
+order of a partition is the order of `publish`, throughput grows with load, and a request waits once per partition, not
+once per record.
+Invariant: a flush counts as acknowledged only when all in-sync replicas have its records (acks=all, idempotent).
 """
 
 import asyncio
@@ -35,17 +35,19 @@ class ProducerFailed(Exception):
 
 
 class Flush:
-    """Records of one partition that share a batch and one future."""
+    """Records of one partition that share a batch, and the requests that wait for it."""
 
-    __slots__ = ("batch", "bytes", "done")
+    __slots__ = ("_loop", "_timer", "_waiters", "batch", "bytes")
 
     def __init__(self, kafka: AIOKafkaProducer) -> None:
         self.batch = kafka.create_batch()
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.bytes = 0
+        self._loop = asyncio.get_running_loop()
+        self._waiters: deque[tuple[float, asyncio.Future[Unavailable | None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     def append(self, record: RawRecord) -> int:
-        """Add a record and return its size; 0 where the batch is full."""
+        """Add a record and return its size; 0 where the batch is full or closed."""
         added = self.batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
         if added is None:
             return 0
@@ -53,10 +55,39 @@ class Flush:
         size: int = added.size
         return size
 
-    def fail(self, error: Unavailable) -> None:
-        """Tell all who still wait; that nobody does is no fault."""
-        self.done.set_exception(error)
-        self.done.exception()
+    async def acknowledged(self, seconds: float) -> None:
+        """Wait until Kafka has the batch, at most so long; to be called without a pause after `Producer.publish`.
+
+        One timer serves all who wait: asyncio.wait and asyncio.timeout cost more per request than all the rest of it.
+
+        Raises:
+            Unavailable: where the batch was not acknowledged; it may be later.
+        """
+        expires_at = self._loop.time() + seconds
+        waiter: asyncio.Future[Unavailable | None] = self._loop.create_future()
+        self._waiters.append((expires_at, waiter))
+        if self._timer is None:
+            self._timer = self._loop.call_at(expires_at, self._expire)
+        if error := await waiter:
+            raise error
+
+    def settle(self, outcome: Unavailable | None) -> None:
+        """Tell all who still wait."""
+        if self._timer:
+            self._timer.cancel()
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
+        self._waiters.clear()
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        late = Unavailable("Kafka has not acknowledged the event in time: send it again with the same id.")
+        while self._waiters and self._waiters[0][0] <= now:
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(late)
+        self._timer = self._loop.call_at(self._waiters[0][0], self._expire) if self._waiters else None
 
 
 class Lane:
@@ -80,8 +111,8 @@ class Lane:
         self.sending: asyncio.Task[None] | None = None
         self.pending_bytes = 0
 
-    def add(self, record: RawRecord) -> asyncio.Future[None]:
-        """Put a record behind all others; the future resolves when Kafka has it.
+    def add(self, record: RawRecord) -> Flush:
+        """Put a record behind all others, and return what it goes out with.
 
         Raises:
             Unavailable: where too much waits already.
@@ -99,7 +130,7 @@ class Lane:
         if self.sending is None:
             self.sending = asyncio.get_running_loop().create_task(self._send_waiting())
             self.sending.add_done_callback(self._ended)
-        return flush.done
+        return flush
 
     def _open(self) -> Flush:
         flush = Flush(self._kafka)
@@ -118,7 +149,7 @@ class Lane:
                 raise ProducerFailed(f"Kafka refused a batch of {self._topic}/{self._partition}: {error!r}") from error
             self._waiting.popleft()
             self.pending_bytes -= flush.bytes
-            flush.done.set_result(None)
+            flush.settle(None)
         self.sending = None
 
     def _ended(self, sending: asyncio.Task[None]) -> None:
@@ -127,7 +158,7 @@ class Lane:
         # Nothing may follow what was refused, or the partition would have a gap.
         self._refused = Unavailable("Kafka refused a batch, and the ingress starts anew: send the event again.")
         while self._waiting:
-            self._waiting.popleft().fail(self._refused)
+            self._waiting.popleft().settle(self._refused)
         self._on_failure(error)
 
     async def _submit(self, flush: Flush) -> asyncio.Future[object]:
@@ -170,8 +201,8 @@ class Producer:
         """What waits for Kafka's acknowledgement."""
         return sum(lane.pending_bytes for lane in self._lanes)
 
-    def publish(self, record: RawRecord) -> asyncio.Future[None]:
-        """Put a record behind all others of its partition; see `acknowledged` for the future.
+    def publish(self, record: RawRecord) -> Flush:
+        """Put a record behind all others of its partition; `Flush.acknowledged` waits for it.
 
         Raises:
             Unavailable: where Kafka was not reached yet, or too much waits for it.
@@ -241,15 +272,3 @@ class Producer:
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
-
-
-async def acknowledged(record_done: asyncio.Future[None], deadline_seconds: float) -> None:
-    """Wait until Kafka has the record.  The record is on its way and stays so, whatever happens here.
-
-    Raises:
-        Unavailable: where it does not have it in time, or refused it; the outcome is unknown.
-    """
-    finished, _ = await asyncio.wait((record_done,), timeout=deadline_seconds)
-    if not finished:
-        raise Unavailable("Kafka has not acknowledged the event in time: send it again with the same id.")
-    record_done.result()

@@ -30,7 +30,30 @@ class Route:
     def __init__(self, path: str, **methods: Act) -> None:
         self.path = path
         self.methods = methods
-        self.seconds = HTTP_REQUEST_SECONDS.labels(path)
+        self._seconds = HTTP_REQUEST_SECONDS.labels(path)
+        self._requests = {200: HTTP_REQUESTS.labels(path, 200)}
+
+    def find(self, method: str) -> Act:
+        """What this method does.
+
+        Raises:
+            InvalidEvent: where it does nothing here.
+        """
+        act = self.methods.get(method)
+        if act is not None:
+            return act
+        if self.methods:
+            message = f"This path takes {' and '.join(self.methods)} only."
+            raise InvalidEvent(ErrorCode.METHOD_NOT_ALLOWED, message)
+        raise InvalidEvent(ErrorCode.NOT_FOUND, "There is nothing at this path; events go to POST /v1/event.")
+
+    def count(self, status: int, seconds: float) -> None:
+        """Count one answer."""
+        requests = self._requests.get(status)
+        if requests is None:
+            requests = self._requests[status] = HTTP_REQUESTS.labels(self.path, status)
+        requests.inc()
+        self._seconds.observe(seconds)
 
 
 class PublicServer(web.Server):
@@ -73,31 +96,31 @@ class PublicServer(web.Server):
             await asyncio.wait((self._drained,), timeout=seconds)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
+        started = time.perf_counter()
         self._in_flight += 1
+        route = self._routes.get(request.path, self._other)
         try:
-            return await self._answer_and_count(request)
+            answer = await self._act(route, request)
         finally:
             self._in_flight -= 1
             if self._drained and not self._in_flight and not self._drained.done():
                 self._drained.set_result(None)
-
-    async def _answer_and_count(self, request: web.BaseRequest) -> web.Response:
-        started = time.perf_counter()
-        name = answers.request_id(request)
-        route = self._routes.get(request.path, self._other)
-        try:
-            answer = await _act(route, request.method)(request, name)
-        except (InvalidEvent, Unavailable) as error:
-            answer = _refuse(error, name)
-            if request.method not in route.methods and route.methods:
-                answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
-            if not request.content.is_eof():
-                # The rest of a body that nobody reads ends the connection.
-                answer.force_close()
         if self._health.draining:
             answer.force_close()
-        HTTP_REQUESTS.labels(route.path, answer.status).inc()
-        route.seconds.observe(time.perf_counter() - started)
+        route.count(answer.status, time.perf_counter() - started)
+        return answer
+
+    async def _act(self, route: Route, request: web.BaseRequest) -> web.Response:
+        name = answers.request_id(request)
+        try:
+            return await route.find(request.method)(request, name)
+        except (InvalidEvent, Unavailable) as error:
+            answer = _refuse(error, name)
+        if request.method not in route.methods and route.methods:
+            answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
+        if not request.content.is_eof():
+            # The rest of a body that nobody reads ends the connection.
+            answer.force_close()
         return answer
 
 
@@ -119,16 +142,6 @@ class Connection(web.RequestHandler):
         answer.force_close()
         HTTP_REQUESTS.labels(OTHER, answer.status).inc()
         return answer
-
-
-def _act(route: Route, method: str) -> Act:
-    act = route.methods.get(method)
-    if act is not None:
-        return act
-    if route.methods:
-        message = f"This path takes {' and '.join(route.methods)} only."
-        raise InvalidEvent(ErrorCode.METHOD_NOT_ALLOWED, message)
-    raise InvalidEvent(ErrorCode.NOT_FOUND, "There is nothing at this path; events go to POST /v1/event.")
 
 
 def _refuse(error: InvalidEvent | Unavailable, name: str) -> web.Response:

@@ -91,7 +91,7 @@ async def migrate(url: str) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the library's errors into `Unavailable`; only those about values, IntegrityError and DataError, go through."""
+    """Turn the library's errors into `Unavailable`; only those about values (IntegrityError, DataError) go through."""
     try:
         yield
     except (IntegrityError, DataError):
