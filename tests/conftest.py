@@ -15,10 +15,8 @@ from deploy.local.clickhouse.users import Role
 from deploy.topics import create_topics
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from tests.clickhouse_service import running_clickhouse
-from tests.services import kafka_node, running_kafka
+from tests.services import PARTITIONS, kafka_node, running_kafka
 from tests.stack import Stack, running_stack
-
-PARTITIONS = 4
 
 
 @pytest.fixture(scope="session")

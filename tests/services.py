@@ -14,6 +14,7 @@ from typing import TypeVar
 from deploy.local.jars import cache_folder, fetch, locked_jars
 from deploy.local.kafka import KafkaNode
 
+PARTITIONS = 4
 STOP_SECONDS = 20
 T = TypeVar("T")
 

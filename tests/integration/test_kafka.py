@@ -3,7 +3,7 @@
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.settings import KafkaSettings
-from tests.conftest import PARTITIONS
+from tests.services import PARTITIONS
 
 
 async def test_record_when_produced_durably(kafka: KafkaSettings) -> None:

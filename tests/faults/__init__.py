@@ -1,0 +1,1 @@
+"""Faults on purpose, and the proof that none of them loses or doubles an event."""

@@ -1,0 +1,177 @@
+"""A pipeline for fault runs: every process under the launcher's own supervision, every link through a proxy.
+
+    client ─▶ ingress ─▶ kafka ◀─ stream        kafka ◀─ sink ─▶ clickhouse
+
+Each client of Kafka has a listener of its own that advertises its proxy's port, so no connection goes around a proxy.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.local.child import Child
+from deploy.local.clickhouse.users import Role, ensure_users
+from deploy.local.jars import cache_folder, fetch, locked_jars
+from deploy.local.kafka import KafkaNode
+from deploy.local.logs import LogFile
+from deploy.local.plan import ProcessSpec, with_credentials
+from deploy.local.reports import Report
+from deploy.topics import create_topics
+from ingress.accounts.database import migrate
+from ingress.accounts.store import Accounts
+from schemas.settings import KafkaSettings
+from tests.faults.load import Team
+from tests.faults.proxy import Proxy, proxy
+from tests.services import PARTITIONS, free_port
+
+STOP_SECONDS = 15
+LINKS = ("client-ingress", "ingress-kafka", "stream-kafka", "sink-kafka", "sink-clickhouse")
+START_ORDER = ("kafka", "clickhouse", "ingress", "stream", "sink")
+COPIES = {"ingress": 1, "stream": 3, "sink": 3}
+"""The most that may be started of each; the first copy bears the plain name, the others `sink-1`, `sink-2`."""
+
+
+@dataclass
+class Pipeline:
+    """A running pipeline and the handles to hurt it.
+
+    Attributes:
+        links: the proxy of each link, by its name in LINKS.
+        kafka: straight to Kafka, around all proxies: for observing.
+        clickhouse_url: straight to ClickHouse, as the sink's user.
+    """
+
+    folder: Path
+    links: Mapping[str, Proxy]
+    kafka: KafkaSettings
+    clickhouse_url: str
+    specs: Mapping[str, ProcessSpec]
+    teams: list[Team] = field(default_factory=list)
+    children: dict[str, Child] = field(default_factory=dict)
+
+    @property
+    def api_url(self) -> str:
+        """Where producers send."""
+        return f"http://127.0.0.1:{self.links['client-ingress'].port}"
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again."""
+        return {name: child.status.restarts for name, child in self.children.items()}
+
+    async def start(self, name: str) -> None:
+        """Start a process and wait until it is ready; from then on it is kept alive."""
+        child = Child(self.specs[name], LogFile(self.folder / f"{name}.log"), _Silent(), lambda: None)
+        self.children[name] = child
+        await child.start()
+
+    async def stop(self, name: str) -> None:
+        """Stop a process for good."""
+        self.send(name, signal.SIGCONT)
+        await self.children.pop(name).stop(STOP_SECONDS)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to the process that bears this name at the moment."""
+        birth = self.children[name].status.birth
+        if birth is not None:
+            with suppress(ProcessLookupError):
+                os.kill(birth.pid, number)
+
+
+class _Silent:
+    """Restarts are expected here; the log files tell them."""
+
+    def report(self, report: Report) -> None:
+        """Say nothing."""
+
+
+@asynccontextmanager
+async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[Pipeline]:
+    """Start everything with one copy each; `env` is added to the environment of our own processes."""
+    servers = {name: free_port() for name in LINKS}
+    async with AsyncExitStack() as stack:
+        links = {name: await stack.enter_async_context(proxy(servers[name])) for name in LINKS}
+        pipeline = _pipeline(folder, servers, links, env or {})
+        try:
+            for name in START_ORDER:
+                if name == "ingress":
+                    await create_topics(pipeline.kafka, PARTITIONS)
+                    pipeline.teams = await _make_teams(_accounts_url(folder))
+                await pipeline.start(name)
+            yield pipeline
+        finally:
+            for link in links.values():
+                link.heal()
+            for name in sorted(pipeline.children, key=_start_place, reverse=True):
+                await pipeline.stop(name)
+
+
+def _start_place(name: str) -> int:
+    return START_ORDER.index(name.split("-", maxsplit=1)[0])
+
+
+def _pipeline(folder: Path, servers: dict[str, int], links: dict[str, Proxy], env: Mapping[str, str]) -> Pipeline:
+    folder.mkdir(parents=True, exist_ok=True)
+    jars = tuple(fetch(locked_jars(), cache_folder()))
+    forwarded = {servers[name]: links[name].port for name in LINKS if name.endswith("-kafka")}
+    node = KafkaNode(jars, folder / "kafka", free_port(), free_port(), forwarded=forwarded)
+    password = ensure_users(folder / "users.json").password(Role.SINK)
+    direct, through = (
+        with_credentials(f"http://127.0.0.1:{port}", Role.SINK.value, password)
+        for port in (servers["sink-clickhouse"], links["sink-clickhouse"].port)
+    )
+    own = {
+        "ingress": {"ACCOUNTS_URL": _accounts_url(folder), "INGRESS_PORT": str(servers["client-ingress"])},
+        "stream": {},
+        "sink": {"CLICKHOUSE_URL": through},
+    }
+    probe = f"kafka://{node.bootstrap_servers}"
+    specs = {
+        "kafka": ProcessSpec("kafka", tuple(node.prepare()), os.environ, "", probe, "", ready_seconds=60),
+        "clickhouse": _clickhouse_spec(folder, servers["sink-clickhouse"]),
+    }
+    for process, copies in COPIES.items():
+        for name in [process, *(f"{process}-{copy}" for copy in range(1, copies))]:
+            servers_env = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{links[f'{process}-kafka'].port}"}
+            specs[name] = _process_spec(name, process, {**servers_env, **own[process], **env})
+    return Pipeline(folder, links, KafkaSettings(kafka_bootstrap_servers=node.bootstrap_servers), direct, specs)
+
+
+def _process_spec(name: str, process: str, env: Mapping[str, str]) -> ProcessSpec:
+    metrics = free_port()
+    own = {f"{process.upper()}_METRICS_PORT": str(metrics), "LOG_FORMAT": "json"}
+    return _python_spec(name, process, f"http://127.0.0.1:{metrics}/readyz", {**own, **env})
+
+
+def _clickhouse_spec(folder: Path, port: int) -> ProcessSpec:
+    env = {
+        "CLICKHOUSE_LOCAL_PORT": str(port),
+        "CLICKHOUSE_LOCAL_DATA_DIR": str(folder / "clickhouse"),
+        "CLICKHOUSE_LOCAL_USERS_FILE": str(folder / "users.json"),
+    }
+    return _python_spec("clickhouse", "deploy.local.clickhouse", f"http://127.0.0.1:{port}/ping", env)
+
+
+def _python_spec(name: str, module: str, probe: str, env: Mapping[str, str]) -> ProcessSpec:
+    return ProcessSpec(name, (sys.executable, "-P", "-m", module), {**os.environ, **env}, "", probe, "")
+
+
+def _accounts_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'accounts.db'}"
+
+
+async def _make_teams(accounts_url: str) -> list[Team]:
+    await migrate(accounts_url)
+    now = datetime.now(UTC)
+    teams = []
+    async with Accounts(accounts_url) as accounts:
+        for slug in ("acme", "globex"):
+            await accounts.create_team(slug, now)
+            secret, _ = await accounts.create_token(slug, "fault run", now)
+            teams.append(Team(slug, secret))
+    return teams

@@ -1,0 +1,96 @@
+"""One fault run: load, fault, recovery, drain, and the ledger held against what is there."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+from tests.faults.checker import Violation, check
+from tests.faults.faults import Fault
+from tests.faults.ledger import Ledger, Outcome
+from tests.faults.load import Load
+from tests.faults.observe import drained, observe
+from tests.faults.pipeline import Pipeline
+from tests.services import eventually
+
+STEADY_SECONDS = 3
+RECOVERY_SECONDS = 4
+DRAIN_SECONDS = 90
+PROGRESS_EVENTS = 20
+
+
+TABLE_HEAD = (
+    "| fault | events acknowledged | attempts with unknown outcome | seconds to drain | violations |\n"
+    "|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run showed.
+
+    Attributes:
+        acknowledged: events that were answered with 200 in this run.
+        unknown: attempts whose outcome their sender was not told.
+        recovery_seconds: from the end of the load until all lag was gone.
+    """
+
+    fault: str
+    acknowledged: int
+    unknown: int
+    recovery_seconds: float
+    violations: list[Violation]
+
+    def row(self) -> str:
+        """One line of a Markdown table."""
+        figures = f"{self.acknowledged:,} | {self.unknown} | {self.recovery_seconds:.1f} | {len(self.violations)}"
+        return f"| {self.fault} | {figures} |"
+
+
+class Runner:
+    """Runs on one pipeline, one after the other; the ledger holds all of them."""
+
+    def __init__(self, pipeline: Pipeline, seed: int) -> None:
+        self._pipeline = pipeline
+        self._random = random.Random(seed)  # noqa: S311 - a reproducible load
+        self._ledger = Ledger()
+
+    async def run(self, fault: Fault) -> Result:
+        """Load before, during and after the fault; then drain and check everything since the pipeline's start."""
+        before, unknown = len(self._ledger.acknowledged()), self._ledger.count(Outcome.UNKNOWN)
+        pipeline = self._pipeline
+        load = Load(pipeline.api_url, pipeline.kafka, pipeline.teams, self._ledger, self._random)
+        sending = asyncio.create_task(load.run())
+        await self._progress(STEADY_SECONDS)
+        await fault.inflict(pipeline)
+        await self._progress(RECOVERY_SECONDS)
+        load.stopping.set()
+        await sending
+        stopped = time.monotonic()
+        stuck = await self._drain()
+        recovery = time.monotonic() - stopped
+        observed = await observe(pipeline.kafka, pipeline.clickhouse_url, [team.slug for team in pipeline.teams])
+        return Result(
+            fault.name,
+            len(self._ledger.acknowledged()) - before,
+            self._ledger.count(Outcome.UNKNOWN) - unknown,
+            recovery,
+            stuck + check(self._ledger, observed),
+        )
+
+    async def _progress(self, seconds: float) -> None:
+        """Let time pass, and more until events are acknowledged again."""
+        due = self._ledger.count(Outcome.OK) + PROGRESS_EVENTS
+        await asyncio.sleep(seconds)
+
+        async def progressed() -> bool:
+            return self._ledger.count(Outcome.OK) >= due
+
+        await eventually(progressed, "events are acknowledged again", DRAIN_SECONDS)
+
+    async def _drain(self) -> list[Violation]:
+        try:
+            await drained(self._pipeline.kafka, DRAIN_SECONDS)
+        except TimeoutError as error:
+            return [Violation("the lag returns to zero", str(error))]
+        return []

@@ -1,0 +1,101 @@
+"""The checker finds each kind of violation, and nothing in a history that keeps every promise."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.faults.checker import (
+    RULES,
+    DeadLetter,
+    Normalized,
+    Observed,
+    RawRecord,
+    Row,
+    check,
+)
+from tests.faults.ledger import Attempt, Ledger, Outcome
+
+FIRST = Attempt("e1", "acme", "acme/u", 1, "aa", Outcome.OK)
+SECOND = Attempt("e2", "acme", "acme/u", 2, "bb", Outcome.OK)
+RETRIED = Attempt("e3", "other", "other/u", 1, "cc", Outcome.UNKNOWN)
+REFUSED = Attempt("e4", "acme", "acme/u", 3, "dd", Outcome.REFUSED)
+POISON = Attempt("e5", "acme", "acme/u", 0, "ee", Outcome.OK, poison=True)
+
+GOOD = Observed(
+    raw=[
+        RawRecord((0, 0), "e1", "acme/u", "aa"),
+        RawRecord((0, 1), "e2", "acme/u", "bb"),
+        RawRecord((1, 0), "e3", "other/u", "cc"),
+        RawRecord((1, 1), "e3", "other/u", "cc"),
+        RawRecord((0, 2), "e5", "acme/u", "ee"),
+    ],
+    normalized=[
+        Normalized((0, 0), "e1"),
+        Normalized((0, 1), "e2"),
+        Normalized((0, 0), "e1"),
+        Normalized((0, 1), "e2"),
+        Normalized((1, 0), "e3"),
+        Normalized((1, 1), "e3"),
+    ],
+    dead_letters=[DeadLetter((0, 2), "invalid_json", "ee")],
+    rows=[Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme"), Row((1, 0), "e3", "other")],
+    views={"acme": [Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme")], "other": [Row((1, 0), "e3", "other")]},
+    lag={"stream": 0, "sink": 0},
+)
+
+
+def ledger() -> Ledger:
+    """A sender that retried once after it did not know, was refused once, and a stranger's poison."""
+    ledger = Ledger()
+    for attempt in (FIRST, SECOND, RETRIED, replace(RETRIED, outcome=Outcome.OK), REFUSED, POISON):
+        ledger.note(attempt)
+    return ledger
+
+
+def test_check_when_every_promise_is_kept() -> None:
+    """Repeats of whole runs, retries and poison are no violations."""
+    assert check(ledger(), GOOD) == []
+
+
+BROKEN: dict[str, Callable[[Observed], Observed]] = {
+    "an acknowledged event is in the raw topic": lambda o: replace(o, raw=o.raw[1:]),
+    "nothing refused or never sent is in the raw topic": lambda o: replace(
+        o, raw=[*o.raw, RawRecord((0, 3), "e4", "acme/u", "dd")]
+    ),
+    "raw bytes are the posted bytes": lambda o: replace(o, raw=[replace(o.raw[0], sha256="ab"), *o.raw[1:]]),
+    "an attempt makes at most one raw record": lambda o: replace(o, raw=[*o.raw, replace(o.raw[0], offset=(0, 3))]),
+    "a raw record is normalized or a dead letter": lambda o: replace(o, dead_letters=[]),
+    "a normalized record has its raw record": lambda o: replace(
+        o, normalized=[*o.normalized, Normalized((0, 9), "e1")]
+    ),
+    "a normalized partition is its raw one in order": lambda o: replace(o, normalized=o.normalized[1:]),
+    "poison, and nothing else, is a dead letter": lambda o: replace(
+        o, dead_letters=[*o.dead_letters, DeadLetter((0, 0), "invalid_json", "aa")]
+    ),
+    "a dead letter has its reason and its bytes": lambda o: replace(o, dead_letters=[DeadLetter((0, 2), "", "ee")]),
+    "a normalized record is stored": lambda o: replace(o, rows=o.rows[1:]),
+    "a raw offset is stored once": lambda o: replace(o, rows=[*o.rows, o.rows[0]]),
+    "a row has its normalized record": lambda o: replace(o, rows=[*o.rows, Row((0, 2), "e5", "acme")]),
+    "a team sees each of its events once": lambda o: replace(o, views=o.views | {"acme": o.views["acme"][:1]}),
+    "a team sees no other team's events": lambda o: replace(o, views=o.views | {"acme": [*o.views["acme"], o.rows[2]]}),
+    "order per key is kept": lambda o: replace(
+        o, raw=[replace(o.raw[1], offset=(0, 0)), replace(o.raw[0], offset=(0, 1)), *o.raw[2:]]
+    ),
+    "the lag returns to zero": lambda o: replace(o, lag={"sink": 1}),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_check_when_one_promise_is_broken(rule: str) -> None:
+    """A history that breaks a promise is found out by that promise's rule."""
+    violations = check(ledger(), BROKEN[rule](GOOD))
+
+    assert rule in {violation.rule for violation in violations}
+
+
+def test_check_when_an_event_is_shown_twice() -> None:
+    """A doubled event in a team's view is named with its count."""
+    doubled = replace(GOOD, views=GOOD.views | {"acme": [*GOOD.views["acme"], GOOD.views["acme"][0]]})
+
+    assert [violation.where for violation in check(ledger(), doubled)] == ["acme: event e1 is shown 2 times"]
