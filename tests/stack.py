@@ -1,6 +1,7 @@
 """A whole pipeline, started and asked only through the `events` command, as its user would."""
 
 import json
+import random
 import shlex
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.services import free_port
+from deploy.local.checks import is_free
 
 EVENTS = Path(sys.executable).with_name("events")
 START_SECONDS = 120
@@ -43,12 +44,25 @@ class Stack:
 def running_stack(data_dir: Path) -> Iterator[Stack]:
     """`events up --detach` on free ports; `events down` at the end."""
     where = ["--data-dir", str(data_dir)]
-    ports = [f"--{name}-port={free_port()}" for name in ("api", "clickhouse", "kafka", "metrics")]
-    _events("up", "--detach", *where, *ports)
+    _events("up", "--detach", *where, *free_ports())
     try:
-        yield Stack(data_dir, _exports(_events("env", *where)))
+        yield attached(data_dir)
     finally:
         _events("down", *where)
+
+
+def attached(data_dir: Path) -> Stack:
+    """The pipeline that runs from this data folder."""
+    return Stack(data_dir, _exports(_events("env", "--data-dir", str(data_dir))))
+
+
+def free_ports() -> list[str]:
+    """Options of `events up` with ports that nobody has, nor gets for a connection that it opens."""
+    while True:
+        first = random.randrange(20_000, 32_000)  # noqa: S311 - below where connections get theirs
+        if all(is_free(first + place) for place in range(7)):
+            names = ("api", "clickhouse", "kafka", "metrics")
+            return [f"--{name}-port={first + place}" for place, name in enumerate(names)]
 
 
 def _events(*arguments: str) -> str:

@@ -13,7 +13,7 @@ from deploy.local.errors import ExitCode, LaunchError, missing_packages
 from deploy.local.options import HOST
 from deploy.local.plan import Plan, Port
 
-_LEAST_FREE_BYTES = 1 << 30
+LEAST_FREE_BYTES = 1 << 30
 
 
 def check_machine(data_dir: Path) -> None:
@@ -33,10 +33,10 @@ def check_machine(data_dir: Path) -> None:
         raise _unwritable(data_dir, error.strerror) from error
     if not os.access(data_dir, os.W_OK | os.X_OK):
         raise _unwritable(data_dir, "Permission denied")
-    if (free := shutil.disk_usage(data_dir).free) < _LEAST_FREE_BYTES:
+    if (free := shutil.disk_usage(data_dir).free) < LEAST_FREE_BYTES:
         raise LaunchError(
             ExitCode.UNFIT,
-            f"The disk of {data_dir} has {free >> 20} MB left; at least {_LEAST_FREE_BYTES >> 20} MB are needed.\n"
+            f"The disk of {data_dir} has {free >> 20} MB left; at least {LEAST_FREE_BYTES >> 20} MB are needed.\n"
             "Free some, or name another folder with --data-dir.",
         )
 
@@ -72,7 +72,7 @@ def check_ports(ports: list[Port]) -> None:
             problems.append(f"{port.number} is no port ({port.what}); choose another with {port.option}")
         elif port.number in seen:
             problems.append(f"port {port.number} is meant for {seen[port.number].what} and {port.what}: {port.option}")
-        elif not _is_free(port.number):
+        elif not is_free(port.number):
             problems.append(
                 f"port {port.number} ({port.what}) is taken{_holder(port.number)}; choose another with {port.option}"
             )
@@ -88,7 +88,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_free(number: int) -> bool:
+def is_free(number: int) -> bool:
+    """Whether something could listen on the port."""
     with socket.socket() as probe:
         # As servers do: connections of a former listener that fade away do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -102,9 +103,11 @@ def _is_free(number: int) -> bool:
 def _holder(number: int) -> str:
     """Who listens there, as far as this user may know."""
     try:
-        for link in psutil.net_connections("tcp"):
-            if link.laddr and link.laddr.port == number and link.status == psutil.CONN_LISTEN and link.pid:
-                return f" by process {link.pid} ({psutil.Process(link.pid).name()})"
+        links = [
+            link for link in psutil.net_connections("tcp") if link.laddr and link.laddr.port == number and link.pid
+        ]
+        for link in sorted(links, key=lambda link: link.status != psutil.CONN_LISTEN):
+            return f" by process {link.pid} ({psutil.Process(link.pid).name()})"
     except (psutil.Error, OSError):
         pass
     return ""

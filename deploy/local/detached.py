@@ -9,12 +9,12 @@ import msgspec
 
 from deploy.local.checks import check_machine
 from deploy.local.errors import ExitCode, LaunchError
-from deploy.local.foreground import TITLE, welcome
 from deploy.local.logs import LogFile
 from deploy.local.options import Layout, Options
 from deploy.local.relay import received
 from deploy.local.reports import Noted, Ready, Report
 from deploy.local.screen import Screen, make_screen
+from deploy.local.welcome import TITLE, welcome
 
 
 def run(options: Options) -> ExitCode:

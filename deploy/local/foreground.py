@@ -10,10 +10,7 @@ from deploy.local.options import Layout, Options
 from deploy.local.relay import LogReporter, Tee
 from deploy.local.reports import Noted, Ready, Report, Reporter
 from deploy.local.screen import make_screen
-from deploy.local.state import read_state
-from deploy.local.summary import summary
-
-TITLE = "Events API, everything on this machine"
+from deploy.local.welcome import TITLE, welcome
 
 
 def run(options: Options) -> ExitCode:
@@ -42,10 +39,3 @@ class _Welcome(Reporter):
     def report(self, report: Report) -> None:
         if isinstance(report, Ready):
             welcome(self._layout, detached=False)
-
-
-def welcome(layout: Layout, *, detached: bool) -> None:
-    """Print what to do next, to standard output."""
-    if state := read_state(layout):
-        sys.stdout.write(f"\n{summary(state, detached=detached, secrets=sys.stdout.isatty())}\n\n")
-        sys.stdout.flush()

@@ -1,12 +1,12 @@
 """The steps of one start, and what each waits for: as much at once as can be."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from deploy.local.clickhouse.users import Role, UsersFileError, ensure_users
-from deploy.local.demo import ensure_demo
 from deploy.local.demo_token import TEAM
 from deploy.local.errors import ExitCode, LaunchError
 from deploy.local.first_event import TeamDisabled, send_and_read
@@ -57,6 +57,7 @@ class Start:
 
     async def _demo_token(self) -> str:
         with step("accounts", self._reporter, PipelineError, OSError) as work:
+            ensure_demo = await asyncio.to_thread(_import_ensure_demo)
             token = await ensure_demo(self._plan.accounts_url, self._plan.options.layout.token, datetime.now(UTC))
             work.done(f"team {TEAM}")
         return token
@@ -123,6 +124,13 @@ class Start:
                 work.done(f"not sent: `events team enable {TEAM}` first", timed=False)
             else:
                 work.done(f"readable {seconds:.1f} s after its POST", timed=False)
+
+
+def _import_ensure_demo() -> Callable[[str, Path, datetime], Awaitable[str]]:
+    """SQLAlchemy and Alembic take a second to import; Kafka starts meanwhile."""
+    from deploy.local.demo import ensure_demo  # noqa: PLC0415 - the function says why
+
+    return ensure_demo
 
 
 @asynccontextmanager

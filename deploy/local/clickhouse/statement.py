@@ -51,12 +51,12 @@ class Statement:
     def into_file(self, path: str, default_format: str) -> str:
         """The same query, its result written to this file."""
         before, after = utf8(self.sql[: self.clause_at]), utf8(self.sql[self.clause_at :])
-        return f"{before} INTO OUTFILE '{path}' TRUNCATE {after or f'FORMAT {default_format}'}"
+        return f"{before} INTO OUTFILE {_literal(path)} TRUNCATE {after or f'FORMAT {default_format}'}"
 
     def from_file(self, path: str) -> str:
         """The same insert, its data read from this file."""
         before, settings = self.sql[: self.clause_at], self.sql[self.clause_at : self.format_at]
-        return f"{utf8(before)} FROM INFILE '{path}' {utf8(settings)} FORMAT {utf8(self.format or '')}"
+        return f"{utf8(before)} FROM INFILE {_literal(path)} {utf8(settings)} FORMAT {utf8(self.format or '')}"
 
     def plain(self) -> str:
         """The statement itself."""
@@ -70,6 +70,11 @@ class Statement:
                 parts += [self.sql[position : token.start], replacement]
                 position = token.end
         return utf8("".join([*parts, self.sql[position:]]))
+
+
+def _literal(path: str) -> str:
+    """A path as SQL: a data folder may have an apostrophe in its name."""
+    return "'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def utf8(text: str) -> str:
