@@ -1,11 +1,12 @@
 """The ingress as a process, for tests: on free ports, with accounts and a token of its own; and what it wrote."""
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,18 @@ class Ingress:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         common = {"X-Auth-Token": token, "Content-Type": "application/json"}
         return requests.post(self.url, body, headers=common | named, timeout=30)
+
+    def exchange(self, sent: bytes) -> bytes:
+        """What it says to these bytes, until it closes the connection or has said the end of a JSON object."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            with suppress(ConnectionError):
+                connection.sendall(sent)
+            received = b""
+            while not received.endswith(b"}"):
+                if not (more := connection.recv(65_536)):
+                    break
+                received += more
+        return received
 
     def stop(self, seconds: float) -> int:
         """Ask it to stop and return its exit code."""

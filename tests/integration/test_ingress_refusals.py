@@ -1,11 +1,9 @@
 """Everything that a client can send wrong is refused with its code, in one shape, and nothing of it reaches Kafka."""
 
 import gzip
-import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -170,19 +168,6 @@ def test_refusal_when_no_such_route(world: World, method: str, path: str, code: 
     assert answer.headers.get("Allow") == allow
 
 
-def exchange(world: World, sent: bytes, seconds: float = 10) -> bytes:
-    """What the ingress says to these bytes until it closes the connection or has answered."""
-    with socket.create_connection(("127.0.0.1", world.ingress.port), timeout=seconds) as connection:
-        with suppress(ConnectionError):
-            connection.sendall(sent)
-        received = b""
-        while not received.endswith(b"}"):
-            if not (more := connection.recv(65_536)):
-                break
-            received += more
-    return received
-
-
 @pytest.mark.parametrize(
     ("lines", "body"),
     [
@@ -204,7 +189,7 @@ def exchange(world: World, sent: bytes, seconds: float = 10) -> bytes:
 )
 def test_refusal_when_http_is_malformed(world: World, lines: list[bytes], body: bytes) -> None:
     """Malformed HTTP is 400 in our shape, closes the connection, and nothing of it is repeated."""
-    received = exchange(world, world.head(*lines) + body)
+    received = world.ingress.exchange(world.head(*lines) + body)
 
     head, _, refusal = received.partition(b"\r\n\r\n")
     assert head.split()[1] == b"400"
@@ -232,7 +217,7 @@ def test_refusal_when_http_is_malformed(world: World, lines: list[bytes], body: 
 )
 def test_refusal_when_not_our_protocol(world: World, sent: bytes) -> None:
     """Whatever else comes over the wire is refused in our shape with a 4xx, never a 500."""
-    received = exchange(world, sent)
+    received = world.ingress.exchange(sent)
 
     assert received.split()[1][:1] == b"4"
     assert b'{"success":false' in received
@@ -240,7 +225,7 @@ def test_refusal_when_not_our_protocol(world: World, sent: bytes) -> None:
 
 def test_refusal_when_two_tokens(world: World) -> None:
     """Two tokens are refused, since a proxy might have checked the other one."""
-    received = exchange(world, world.head(b"X-Auth-Token: other", b"Content-Length: 46") + GOOD)
+    received = world.ingress.exchange(world.head(b"X-Auth-Token: other", b"Content-Length: 46") + GOOD)
 
     assert b" 401 " in received
     assert b"missing_token" in received
@@ -254,7 +239,7 @@ def test_refusal_when_body_is_slow(world: World, line: bytes, body: bytes) -> No
     """A body that does not arrive in time is 408, and the connection is closed."""
     started = time.monotonic()
 
-    received = exchange(world, world.head(line) + body)
+    received = world.ingress.exchange(world.head(line) + body)
 
     assert b" 408 " in received
     assert b"slow_body" in received
@@ -274,7 +259,7 @@ def test_refusal_when_client_expects_to_be_asked(
     world: World, lines: list[bytes], status: bytes, *, token: bool
 ) -> None:
     """A body that would be refused is not asked for: the answer is the refusal, not 100."""
-    received = exchange(world, world.head(b"Expect: 100-continue", *lines, token=token))
+    received = world.ingress.exchange(world.head(b"Expect: 100-continue", *lines, token=token))
 
     assert received.split()[1] == status
     assert b"Connection: close" in received
@@ -284,7 +269,7 @@ def test_body_when_client_expects_to_be_asked(world: World) -> None:
     """A body that is welcome is asked for, and taken."""
     taken = GOOD.replace(b"refused", b"taken")
 
-    received = exchange(world, world.head(b"Expect: 100-continue", b"Content-Length: %d" % len(taken)) + taken)
+    received = world.ingress.exchange(world.head(b"Expect: 100-continue", b"Content-Length: %d" % len(taken)) + taken)
 
     assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
 
