@@ -56,11 +56,12 @@ class Normalizer:
         return not unfinished
 
     async def _work(self, run: Run, consumer: Turns) -> None:
+        # While the run before it is on its way to Kafka; this costs nothing but time.
+        outcome = normalize_run(run.records)
         # asyncio's lock is fair: the turns come in the order of the runs.
         async with self._turns[run.partition]:
             if not consumer.is_next(run):
                 return
-            outcome = normalize_run(run.records)
             if outcome.dead_letters:
                 await self._producer.send(self._topics.dead_letter, run.partition, outcome.dead_letters)
             await self._producer.send(self._topics.normalized, run.partition, outcome.normalized)
@@ -78,4 +79,4 @@ def _count(run: Run, outcome: NormalizedRun) -> None:
     RUN_SECONDS.observe(time.monotonic() - run.fetched_at)
     for reason, count in outcome.reasons.items():
         DEAD_LETTERS.labels(reason.value).inc(count)
-        _log.info("dead_letters", partition=run.partition, start=run.start, end=run.end, reason=reason.value, count=count)
+        _log.debug("dead_letters", partition=run.partition, start=run.start, end=run.end, reason=reason, count=count)

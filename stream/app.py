@@ -1,6 +1,7 @@
 """Wiring: the Faust app around our transport, and the order of start and stop."""
 
 import asyncio
+import logging
 import random
 import signal
 from collections.abc import Callable, Iterable
@@ -8,13 +9,14 @@ from contextlib import AsyncExitStack
 
 import faust
 from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
 from faust.types import AppT, EventT, Message, StreamT
 
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
 from schemas.topics import Topics
 from stream.agents import Normalizer
-from stream.fatal import end_process
+from stream.fatal import end_process, leave_process
 from stream.health import listening
 from stream.producer import Producer, TopicMissing, connect
 from stream.progress import Run
@@ -23,8 +25,11 @@ from stream.transport import Consumer, Transport
 
 MAX_PAUSE_SECONDS = 10
 HANDOVER_SECONDS = 5
+# For the last commit and leaving the group.
+LEAVE_SECONDS = 4
 
 _log = get_logger(__name__)
+_faust_logger = logging.getLogger("faust")
 
 
 class CannotStart(Exception):
@@ -38,6 +43,16 @@ class _Boot(BootStrategy):  # type: ignore[misc] # Faust is not typed for its us
 
     def server(self) -> Iterable[object]:
         return [self.app.consumer, self.app.agents, self.app.topics, self.app.tables]
+
+
+class _NoTables(TableManager):  # type: ignore[misc] # Faust is not typed for its users
+    """Starts at once: Faust's own waits a second for tables to be declared."""
+
+    logger = _faust_logger
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class _Runs(faust.Schema):  # type: ignore[misc] # Faust is not typed for its users
@@ -54,6 +69,7 @@ class StreamApp(faust.App):  # type: ignore[misc] # Faust is not typed for its u
     """A Faust app in which every crash, of whichever service, ends the process."""
 
     BootStrategy = _Boot
+    logger = _faust_logger
     stopping = False
 
     def _crash(self, reason: BaseException) -> None:
@@ -75,6 +91,7 @@ def make_app(settings: StreamSettings, normalizer: Normalizer) -> StreamApp:
         broker="kafka://",
         broker_commit_interval=settings.stream_commit_interval_seconds,
         stream_wait_empty=False,
+        TableManager=_NoTables,
         topic_disable_leader=True,
         topic_allow_declare=False,
     )
@@ -133,13 +150,14 @@ async def _serve(app: StreamApp, normalizer: Normalizer, stop: asyncio.Event, sh
     app.stopping = True
     app.consumer.stop_flow()
     app.flow_control.suspend()
+    drained = await normalizer.drained(shutdown_seconds)
     try:
-        async with asyncio.timeout(shutdown_seconds):
-            await normalizer.drained(shutdown_seconds)
+        async with asyncio.timeout(LEAVE_SECONDS):
             await app.stop()
     except TimeoutError:
-        # Nothing is lost: whoever starts next does the runs again that are not committed.
-        _log.warning("stream_stopped_late", seconds=shutdown_seconds)
+        drained = False
+    if not drained:
+        leave_process(shutdown_seconds)
     starting.cancel()
 
 

@@ -1,7 +1,7 @@
-"""The one way out when something unexpected happens.
+"""The ways out that are not a stop in good order.
 
-A stop in good order would commit once more and run clean-up code on a state that is not understood.  Ending the process
-at once leaves Kafka as it is; whoever starts next redoes what is not committed.
+After something unexpected, that would commit once more and run clean-up code on a state that is not understood.  Ending
+the process at once leaves Kafka as it is; whoever starts next redoes what is not committed.
 """
 
 import os
@@ -11,10 +11,16 @@ from typing import NoReturn
 
 from schemas.logs import get_logger
 
-# EX_SOFTWARE of sysexits.h
-EXIT_UNEXPECTED = 70
+EXIT_UNEXPECTED = os.EX_SOFTWARE
 
 _log = get_logger(__name__)
+
+
+def leave_process(seconds: float) -> NoReturn:
+    """Told to stop, but not able to within the time: nothing is lost by leaving what is in flight."""
+    _log.warning("stream_stopped_late", seconds=seconds)
+    sys.stdout.flush()
+    os._exit(os.EX_OK)
 
 
 def end_process(reason: BaseException) -> NoReturn:

@@ -14,6 +14,8 @@ from stream.normalize import RawRecord
 from stream.settings import StreamSettings
 
 ENDS_SECONDS = 5
+# How long a killed process keeps its partitions; Kafka does not take less.
+SESSION_SECONDS = 6
 
 _log = get_logger(__name__)
 
@@ -32,6 +34,8 @@ class RawLog:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             max_poll_records=settings.stream_max_run_records,
+            session_timeout_ms=SESSION_SECONDS * 1000,
+            heartbeat_interval_ms=SESSION_SECONDS * 1000 // 4,
         )
 
     async def start(self) -> None:
@@ -98,7 +102,10 @@ class RawLog:
         """Commit; while Kafka is away this waits.  False where the group has moved on without us."""
         try:
             await self._kafka.commit(
-                {TopicPartition(self.topic, number): OffsetAndMetadata(offset, "") for number, offset in offsets.items()}
+                {
+                    TopicPartition(self.topic, number): OffsetAndMetadata(offset, "")
+                    for number, offset in offsets.items()
+                }
             )
         except (CommitFailedError, IllegalStateError) as error:
             _log.warning("not_committed", offsets=dict(offsets), reason=repr(error))

@@ -9,6 +9,7 @@ Every rebalance ends in `perform_seek`: what was fetched before it and not finis
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import suppress
@@ -40,7 +41,7 @@ class PartitionStalled(Exception):
 class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not typed for its users
     """Hands out runs, takes back word that they are finished, and commits that."""
 
-    logger = driver.logger
+    logger = logging.getLogger("faust")
 
     def __init__(self, transport: "Transport", *args: object, **kwargs: object) -> None:
         super().__init__(transport, *args, **kwargs)
@@ -262,5 +263,17 @@ class Transport(driver.Transport):  # type: ignore[misc] # Faust is not typed fo
 def _message(tp: TP, run: Run) -> ConsumerMessage:
     """The run as Faust carries it."""
     return ConsumerMessage(
-        tp.topic, tp.partition, run.start, run.fetched_at, 0, [], None, run, None, 0, 0, tp, generation_id=run.generation
+        tp.topic,
+        tp.partition,
+        run.start,
+        run.fetched_at,
+        0,
+        [],
+        None,
+        run,
+        None,
+        0,
+        0,
+        tp,
+        generation_id=run.generation,
     )

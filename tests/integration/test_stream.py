@@ -1,0 +1,128 @@
+"""The stream against a real Kafka: its work, its start and its stop."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from aiokafka import TopicPartition
+from aiokafka.admin import NewPartitions, RecordsToDelete
+
+from schemas.settings import KafkaSettings
+from tests.integration.stream_harness import BAD_EVERY, STREAM, broker, stream
+from tests.services import free_port, wait_until
+
+SECONDS_TO_STOP = 15
+
+
+async def test_stream_normalizes_all_and_stops_in_good_order_when_told(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """Every record lands once in its partition; SIGTERM ends with 0 and all finished work committed, nothing redone."""
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.load(2500)
+        with stream(kafka, tmp_path / "stream.log") as running:
+            await kafka_broker.normalized_reaches(3000)
+            running.terminate()
+            assert running.wait(SECONDS_TO_STOP) == 0
+        half_way = await kafka_broker.outcome()
+        done = [len(good) + len(bad) for good, bad in zip(half_way.normalized, half_way.dead_letters, strict=True)]
+        assert await kafka_broker.committed() == done
+
+        with stream(kafka, tmp_path / "stream.log"):
+            await kafka_broker.caught_up()
+        outcome = await kafka_broker.outcome()
+
+    outcome.assert_exact(2500)
+    assert outcome.repeats() == 0
+
+
+async def test_stream_goes_on_behind_records_that_are_garbage(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """A record without headers, key or value becomes a dead letter with its reason; those behind it are normalized."""
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.produce_raw(0, key=None, value=None, headers=[])
+        await kafka_broker.produce_raw(0, key=b"\xff", value=b"\x00" * 900_000, headers=[("team", b"\xff")])
+        await kafka_broker.load(BAD_EVERY)
+        with stream(kafka, tmp_path / "stream.log"):
+            await kafka_broker.caught_up()
+        letters = (await kafka_broker.records(kafka.topics.dead_letter))[0]
+        normalized = await kafka_broker.ends(kafka.topics.normalized)
+
+    assert [dict(letter.headers)["reason"] for letter in letters] == [
+        b"missing_header",
+        b"missing_header",
+        b"invalid_json",
+    ]
+    assert (letters[0].key, letters[0].value) == (None, None)
+    assert (letters[1].key, letters[1].value) == (b"\xff", b"\x00" * 900_000)
+    assert normalized == [BAD_EVERY - 1] * 4
+
+
+async def test_stream_says_loudly_that_raw_records_were_deleted_unread(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """Where retention was faster than we, the rest is normalized and the log names the hole."""
+    log = tmp_path / "stream.log"
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.load(100)
+        with stream(kafka, log):
+            await kafka_broker.caught_up()
+        await kafka_broker.load(100, first=100)
+        partition = TopicPartition(kafka.topics.raw, 2)
+        await kafka_broker.admin.delete_records({partition: RecordsToDelete(before_offset=150)})
+        with stream(kafka, log):
+            await kafka_broker.caught_up()
+        outcome = await kafka_broker.outcome()
+
+    lost = [json.loads(line) for line in log.read_text().splitlines() if '"raw_records_lost"' in line]
+    assert [(line["partition"], line["expected"], line["continued_at"]) for line in lost] == [(2, 100, 150)]
+    assert max(outcome.normalized[2]) == 199
+    assert not set(outcome.normalized[2]) & set(range(100, 150))
+
+
+async def test_stream_refuses_to_start_when_an_output_has_fewer_partitions(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    """A record keeps its partition number, so this is a mistake to be mended: exit 2 and the names of both topics."""
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.admin.create_partitions({kafka.topics.raw: NewPartitions(total_count=6)})
+    log = tmp_path / "stream.log"
+
+    with stream(kafka, log) as running:
+        assert running.wait(30) == 2
+
+    assert f"{kafka.topics.normalized} has 4 partitions and {kafka.topics.raw} has 6" in log.read_text()
+
+
+async def test_stream_tells_its_health_and_its_progress(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """It is alive at once, ready when it has joined the group, and counts what it did."""
+    port = free_port()
+
+    def get(path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.load(100)
+        with stream(kafka, tmp_path / "stream.log", STREAM_METRICS_PORT=str(port)):
+            wait_until(lambda: get("/livez")[0] == 200, "the stream is alive")
+            await kafka_broker.caught_up()
+            wait_until(lambda: get("/readyz")[0] == 200, "the stream is ready")
+            metrics = get("/metrics")[1]
+
+    assert "eventsapi_records_normalized_total 392.0" in metrics
+    assert 'eventsapi_dead_letters_total{reason="invalid_json"} 8.0' in metrics
+    assert 'eventsapi_committed_offset{partition="3"} 100.0' in metrics
+
+
+def test_stream_names_every_setting_that_needs_a_change() -> None:
+    """Wrong settings are reported together, and the process ends with 2 before it touches Kafka."""
+    env = {"STREAM_MAX_RUN_RECORDS": "0", "STREAM_TYPO": "1", "PATH": ""}
+
+    ended = subprocess.run(STREAM, env=env, capture_output=True, text=True, check=False, timeout=30)
+
+    assert ended.returncode == 2
+    assert "STREAM_MAX_RUN_RECORDS: " in ended.stderr
+    assert "STREAM_TYPO: there is no such setting" in ended.stderr
