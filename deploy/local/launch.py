@@ -50,11 +50,9 @@ async def _keep(supervisor: Supervisor, start: Start, reporter: Reporter) -> Exi
     waiting = asyncio.create_task(told.stop.wait())
     try:
         await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            return ExitCode.INTERRUPTED
-        starting.result()
-        await waiting
-        return ExitCode.INTERRUPTED if told.killed else ExitCode.OK
+        if was_ready := starting.done():
+            starting.result()
+            await waiting
     finally:
         told.stop.set()
         reporter.report(Noted("stopping"))
@@ -63,6 +61,7 @@ async def _keep(supervisor: Supervisor, start: Start, reporter: Reporter) -> Exi
         await asyncio.gather(*tasks, return_exceptions=True)
         await supervisor.stop()
         reporter.report(Noted("stopped; all data stays"))
+    return ExitCode.OK if was_ready and not told.killed else ExitCode.INTERRUPTED
 
 
 class _Signals:

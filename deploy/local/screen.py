@@ -74,7 +74,7 @@ class LiveScreen(Screen):
         self._progress = Progress(
             TextColumn(" "),
             SpinnerColumn(),
-            TextColumn("{task.fields[step]:<18}{task.description}"),
+            TextColumn("{task.fields[step]:<18} {task.description}"),
             _Bar(bar_width=24),
             _Seconds(),
             console=console,

@@ -42,9 +42,9 @@ class Start:
         """
         try:
             async with asyncio.TaskGroup() as steps:
-                token = steps.create_task(self._demo_token())
                 kafka = steps.create_task(self._kafka())
                 clickhouse = steps.create_task(self._clickhouse())
+                token = steps.create_task(self._demo_token(clickhouse))
                 steps.create_task(self._ingress(token, kafka))
                 steps.create_task(self._stream(kafka))
                 steps.create_task(self._sink(kafka, clickhouse))
@@ -55,7 +55,9 @@ class Start:
         self._supervisor.ready(analyst)
         self._reporter.report(Ready())
 
-    async def _demo_token(self) -> str:
+    async def _demo_token(self, clickhouse: asyncio.Task[Urls]) -> str:
+        # SQLAlchemy takes a second to import: not in the way of what takes longer, but while Kafka still starts.
+        await clickhouse
         with step("accounts", self._reporter, PipelineError, OSError) as work:
             ensure_demo = await asyncio.to_thread(_import_ensure_demo)
             token = await ensure_demo(self._plan.accounts_url, self._plan.options.layout.token, datetime.now(UTC))
@@ -127,8 +129,7 @@ class Start:
 
 
 def _import_ensure_demo() -> Callable[[str, Path, datetime], Awaitable[str]]:
-    """SQLAlchemy and Alembic take a second to import; Kafka starts meanwhile."""
-    from deploy.local.demo import ensure_demo  # noqa: PLC0415 - the function says why
+    from deploy.local.demo import ensure_demo  # noqa: PLC0415 - see _demo_token
 
     return ensure_demo
 
