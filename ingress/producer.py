@@ -262,10 +262,13 @@ class Producer:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await kafka.start()
                 partitions = await kafka.partitions_for(self._topic)
+            self._kafka = kafka
         except (KafkaError, TimeoutError, OSError) as error:
-            await kafka.stop()
             raise Unavailable(f"{self._topic}: {error!r}") from error
-        self._kafka = kafka
+        finally:
+            if self._kafka is None:
+                await kafka.stop()
+        # Read once: when partitions are added, the ingress has to be started anew to use them.
         share = self._max_pending_bytes // len(partitions)
         self._lanes = [Lane(kafka, self._topic, number, share, self._fail) for number in sorted(partitions)]
 
