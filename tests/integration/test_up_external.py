@@ -1,0 +1,57 @@
+"""`events up` in the foreground, on servers that the environment names; they are none of its business otherwise."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from schemas.settings import ClickHouseSettings, KafkaSettings
+from tests.services import accepts
+from tests.stack import EVENTS, free_ports
+
+OURS = ["ingress", "stream", "sink"]
+
+
+def test_up_when_the_environment_names_servers(
+    kafka: KafkaSettings, clickhouse: ClickHouseSettings, tmp_path: Path
+) -> None:
+    """Only our three processes are started, Ctrl-C stops them alone, and deleting asks first and takes ours only."""
+    folder = tmp_path / "data"
+    url = clickhouse.clickhouse_url.get_secret_value()
+    env = {
+        **os.environ,
+        "EVENTS_DATA_DIR": str(folder),
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.kafka_bootstrap_servers,
+        "KAFKA_TOPIC_PREFIX": kafka.kafka_topic_prefix,
+        "CLICKHOUSE_URL": url,
+        "CLICKHOUSE_DATABASE": clickhouse.clickhouse_database,
+    }
+
+    def events(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([EVENTS, *arguments], env=env, capture_output=True, text=True, check=False, timeout=60)
+
+    command = [str(EVENTS), "up", *free_ports()]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        assert up.stdout
+        printed = next((line for line in up.stdout if line.startswith("Stop")), "")
+        status = json.loads(events("status", "--json").stdout)
+        exports = events("env").stdout
+        (folder / "mine.txt").write_text("not of events up")
+        began = time.monotonic()
+        up.send_signal(signal.SIGINT)
+        _, said = up.communicate(timeout=15)
+
+    assert "Ctrl-C" in printed, said
+    assert up.returncode == 0
+    assert time.monotonic() - began < 10
+    assert "\x1b" not in said
+    assert [process["name"] for process in status["processes"]] == OURS
+    assert status["addresses"]["embedded"] == ["accounts"]
+    assert f"CLICKHOUSE_URL={url}" in exports.replace("'", "")
+    assert accepts(int(kafka.kafka_bootstrap_servers.rpartition(":")[2]))
+    assert events("down", "--delete-data").returncode == 2
+    assert (folder / "accounts.db").exists()
+    assert events("down", "--delete-data", "--yes").returncode == 0
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
