@@ -152,7 +152,7 @@ async def test_stop_when_one_is_stubborn(options: Options, supervisor: Superviso
 def test_orphans_when_found_by_the_next_launcher(options: Options, heard: Heard) -> None:
     """What a killed launcher left running is stopped; a process that only has one of their pids is left alone."""
     left = spec("sink")
-    with subprocess.Popen(left.command, stdout=subprocess.DEVNULL, start_new_session=True) as orphan:
+    with subprocess.Popen(left.command, stdout=subprocess.PIPE, text=True, start_new_session=True) as orphan:
         wait_until(lambda: accepts(int(left.command[-1])), "the orphan listens")
         gone = Birth(os.getpid(), 1.0)
         processes = [
@@ -165,4 +165,6 @@ def test_orphans_when_found_by_the_next_launcher(options: Options, heard: Heard)
         stop_orphans(last, heard)
 
         assert orphan.wait(0) is not None
+        assert orphan.stdout
+        assert "told to end" in orphan.stdout.read()
     assert heard.notes().endswith("left behind: sink")
