@@ -96,8 +96,8 @@ class Source:
         )
         return {at.partition: records for at, records in fetched.items()}
 
-    async def open(self, partition: int) -> Committed:
-        """Where a partition that was just assigned goes on; the next records delivered are those from there.
+    async def committed(self, partition: int) -> Committed:
+        """Where a partition that was just assigned goes on; `seek` there when it may begin.
 
         Raises:
             LostPartition: it was taken away meanwhile.
@@ -105,8 +105,7 @@ class Source:
         at = self._at(partition)
         while True:
             try:
-                committed = await self._committed(at)
-                self._joined.seek(at, committed.offset)
+                return await self._committed(at)
             except IllegalStateError as error:
                 raise LostPartition(partition) from error
             except KafkaError as error:
@@ -114,8 +113,10 @@ class Source:
                     raise
                 log.warning("offset_unreadable", partition=partition, error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return committed
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Deliver from this offset on, whatever was delivered before."""
+        self._joined.seek(self._at(partition), offset)
 
     async def commit(self, partition: int, committed: Committed) -> None:
         """Commit an offset with its note, as the member that the partition was assigned to.

@@ -60,6 +60,7 @@ class Partition:
         self._rest: Sequence[Record] = ()
         self._inserting_bytes = 0
         self._seen_to = NOTHING
+        self._refetched = -1
         self._changed = asyncio.Event()
         self._revoked = asyncio.Event()
         self._stopping = False
@@ -85,8 +86,18 @@ class Partition:
         return self._inserting_bytes + (self._collector.bytes if self._collector else 0)
 
     def add(self, records: Sequence[Record]) -> None:
-        """Take the next records."""
+        """Take the next records; where some are left out, ask for them once more before it is believed."""
         assert self._collector is not None, "wants_records was asked"  # noqa: S101 - the order of calls, not an input
+        expected, found = self._collector.end, records[0].offset
+        if found > expected and self._refetched != expected:
+            log.warning("records_refetched", partition=self.number, expected=expected, found=found)
+            self._refetched = expected
+            self._ways.source.seek(self.number, expected)
+            return
+        if found > expected:
+            log.error(
+                "records_missing", partition=self.number, expected=expected, found=found, cause="expired in Kafka"
+            )
         self._rest = self._collector.add(records, time.monotonic())
         self._changed.set()
 
@@ -111,7 +122,7 @@ class Partition:
             log.info("partition_lost", partition=self.number)
 
     async def _open(self) -> None:
-        committed = await self._ways.source.open(self.number)
+        committed = await self._ways.source.committed(self.number)
         note = committed.note
 
         async def find(_tries: int) -> int:
@@ -121,6 +132,8 @@ class Partition:
         self._seen_to = await self._patiently(find)
         reopened = note.open_end is not None and note.open_end > committed.offset
         self.committed = committed.offset
+        # Last, and in one step: a fetch that outlived the rebalance may have delivered records to nobody until now.
+        self._ways.source.seek(self.number, committed.offset)
         self._collector = Collector(self._ways.limits, committed.offset, note.open_end if reopened else None)
         log.info("partition_opened", partition=self.number, offset=committed.offset, reopened=reopened)
 

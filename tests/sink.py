@@ -16,6 +16,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import encode_envelope
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import Headers
+from sink.tables import Tables
+from sink.writer import Writer
 from tests.services import PARTITIONS, free_port, process, wait_until
 
 MONTH_MICROSECONDS = 31 * 86_400 * 1_000_000
@@ -186,6 +188,15 @@ class Warehouse:
         )
         rows = [[int(cell) for cell in line.split("\t")] for line in answer.splitlines()]
         return [(partition, count, offsets, highest) for partition, count, offsets, highest in rows]
+
+
+async def without_merges(clickhouse: ClickHouseSettings) -> Warehouse:
+    """A warehouse whose parts stay as inserted: a merge would take double rows away before they are counted."""
+    async with Writer(clickhouse, timeout_seconds=30) as writer:
+        await Tables(writer, clickhouse.clickhouse_database).ensure()
+        table = f"{clickhouse.clickhouse_database}.events"
+        await writer.execute(f"ALTER TABLE {table} MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 1")
+    return Warehouse(clickhouse)
 
 
 def exactly(raw_offsets: int) -> list[tuple[int, int, int, int]]:

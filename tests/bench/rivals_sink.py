@@ -11,7 +11,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.codec import ENVELOPE_CONTAINER, decode_envelope
 from schemas.settings import ClickHouseSettings, KafkaSettings
-from tests.conftest import PARTITIONS
+from tests.services import PARTITIONS
 
 ROWS_PER_INSERT = 50_000
 FETCH_BYTES = 2 << 20

@@ -22,8 +22,7 @@ from schemas.settings import ClickHouseSettings, KafkaSettings
 from tests.bench.figures import COMPARISON_HEAD, Comparison
 from tests.bench.rivals_sink import clickhouse_alone, decode_and_insert
 from tests.clickhouse_service import running_clickhouse
-from tests.conftest import PARTITIONS
-from tests.services import kafka_node, running_kafka, wait_until
+from tests.services import PARTITIONS, kafka_node, running_kafka, wait_until
 from tests.sink import Warehouse, envelope, feed, running_sink
 
 RUN_RECORDS = 2_000
