@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.faults.faults import Fault, link_faults, process_faults, together
+from tests.faults.faults import Fault, deaths, link_faults, process_faults, together
 from tests.faults.pipeline import running_pipeline
 from tests.faults.run import TABLE_HEAD, Result, Runner
 
@@ -22,7 +22,7 @@ SEEDED = 8
 
 def plan(seed: int, only: str | None) -> Iterator[Sequence[Fault]]:
     """The runs, in groups that share one pipeline."""
-    singles = process_faults() + link_faults()
+    singles = process_faults() + deaths() + link_faults()
     if only:
         yield [fault for fault in singles if only in fault.name]
         return

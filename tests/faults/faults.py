@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
 
+from tests.faults import mortal
 from tests.faults.pipeline import LINKS, Pipeline
 from tests.faults.proxy import Proxy
+from tests.services import wait_until
 
 PROCESSES = ("ingress", "stream", "sink", "clickhouse", "kafka")
 SESSION_SECONDS = 10
 LINK_SECONDS = 8
 LOOP_BLOCKED_SECONDS = 40
+REACHED_SECONDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,29 @@ async def _accounts_locked(pipeline: Pipeline) -> None:
         database.execute("BEGIN EXCLUSIVE")
         await asyncio.sleep(SESSION_SECONDS)
         database.execute("ROLLBACK")
+
+
+def _death(process: str, step: str) -> Fault:
+    async def inflict(pipeline: Pipeline) -> None:
+        due = pipeline.folder / f"{process}.dies"
+        due.write_text(step, "utf-8")
+
+        def died() -> bool:
+            return not due.exists()
+
+        try:
+            await asyncio.to_thread(wait_until, died, step, REACHED_SECONDS)
+        except TimeoutError:
+            # Some steps are only on the way of a process that finds something undone.
+            pipeline.send(process, signal.SIGKILL)
+            await asyncio.to_thread(wait_until, died, step, 3 * SESSION_SECONDS)
+
+    return Fault(f"{process} dies {step}", inflict)
+
+
+def deaths() -> list[Fault]:
+    """Stream and sink die at each step between reading and commit."""
+    return [_death(process, step) for process in mortal.CALLS for step in mortal.steps(process)]
 
 
 def process_faults() -> list[Fault]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deploy.local import backoff
 from deploy.local.child import Child
 from deploy.local.clickhouse.users import Role, ensure_users
 from deploy.local.jars import cache_folder, fetch, locked_jars
@@ -25,6 +26,7 @@ from deploy.topics import create_topics
 from ingress.accounts.database import migrate
 from ingress.accounts.store import Accounts
 from schemas.settings import KafkaSettings
+from tests.faults import mortal
 from tests.faults.load import Team
 from tests.faults.proxy import Proxy, proxy
 from tests.services import PARTITIONS, free_port
@@ -93,6 +95,8 @@ class _Silent:
 @asynccontextmanager
 async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[Pipeline]:
     """Start everything with one copy each; `env` is added to the environment of our own processes."""
+    # Deaths are our doing here: a process that lived a little while is started again at once.
+    backoff.CALM_SECONDS = 2.0
     servers = {name: free_port() for name in LINKS}
     async with AsyncExitStack() as stack:
         links = {name: await stack.enter_async_context(proxy(servers[name])) for name in LINKS}
@@ -138,14 +142,16 @@ def _pipeline(folder: Path, servers: dict[str, int], links: dict[str, Proxy], en
     for process, copies in COPIES.items():
         for name in [process, *(f"{process}-{copy}" for copy in range(1, copies))]:
             servers_env = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{links[f'{process}-kafka'].port}"}
-            specs[name] = _process_spec(name, process, {**servers_env, **own[process], **env})
+            dying = {mortal.MORTAL_FILE: str(folder / f"{name}.dies")}
+            specs[name] = _process_spec(name, process, {**servers_env, **own[process], **dying, **env})
     return Pipeline(folder, links, KafkaSettings(kafka_bootstrap_servers=node.bootstrap_servers), direct, specs)
 
 
 def _process_spec(name: str, process: str, env: Mapping[str, str]) -> ProcessSpec:
     metrics = free_port()
     own = {f"{process.upper()}_METRICS_PORT": str(metrics), "LOG_FORMAT": "json"}
-    return _python_spec(name, process, f"http://127.0.0.1:{metrics}/readyz", {**own, **env})
+    module = "tests.faults.mortal" if process in mortal.CALLS else process
+    return _python_spec((module, process), f"http://127.0.0.1:{metrics}/readyz", {**own, **env}, name)
 
 
 def _clickhouse_spec(folder: Path, port: int) -> ProcessSpec:
@@ -154,11 +160,11 @@ def _clickhouse_spec(folder: Path, port: int) -> ProcessSpec:
         "CLICKHOUSE_LOCAL_DATA_DIR": str(folder / "clickhouse"),
         "CLICKHOUSE_LOCAL_USERS_FILE": str(folder / "users.json"),
     }
-    return _python_spec("clickhouse", "deploy.local.clickhouse", f"http://127.0.0.1:{port}/ping", env)
+    return _python_spec(("deploy.local.clickhouse",), f"http://127.0.0.1:{port}/ping", env, "clickhouse")
 
 
-def _python_spec(name: str, module: str, probe: str, env: Mapping[str, str]) -> ProcessSpec:
-    return ProcessSpec(name, (sys.executable, "-P", "-m", module), {**os.environ, **env}, "", probe, "")
+def _python_spec(module: tuple[str, ...], probe: str, env: Mapping[str, str], name: str) -> ProcessSpec:
+    return ProcessSpec(name, (sys.executable, "-m", *module), {**os.environ, **env}, "", probe, "")
 
 
 def _accounts_url(folder: Path) -> str:
