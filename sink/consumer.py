@@ -95,7 +95,7 @@ class Consumer:
             wanted = [number for number, partition in self._partitions.items() if partition.wants_records]
             for number, records in (await self._source.fetch(wanted)).items():
                 partition = self._partitions.get(number)
-                # A fetch that outlived a rebalance may bring what is not open yet; opening it seeks, so that comes again.
+                # A fetch that outlived a rebalance may bring what is not open yet; opening seeks, so that comes again.
                 if partition is not None and partition.wants_records:
                     partition.add(records)
             metrics.BUFFERED_BYTES.set(sum(p.buffered_bytes for p in self._partitions.values()))

@@ -31,6 +31,7 @@ from tests.sink import (
     Warehouse,
     dead_letters,
     envelope,
+    event_id,
     exactly,
     feed,
     headers,
@@ -190,7 +191,7 @@ async def test_rows_when_sinks_come_and_go(
             async with under_load(records, runs=60):
                 for _ in range(2):
                     with running_sink(kafka, clickhouse, tmp_path / "second.out", wait=False) as second:
-                        await eventually(lambda: metric(second, rows, 1), "rows by the second")  # noqa: B023 - awaited here
+                        await eventually(lambda: metric(second, rows, 1), "rows by the second")
                         before = await asyncio.to_thread(first.metric, rows)
                         await eventually(lambda: metric(first, rows, before + 1), "rows by the first")  # noqa: B023 - awaited here
                         assert await asyncio.to_thread(second.terminate) == 0
@@ -228,6 +229,24 @@ async def test_rows_when_offsets_are_set_back(
         await records.all(range(RUN, 2 * RUN))
         with running_sink(kafka, clickhouse, tmp_path / "sink.out", sink_max_batch_rows=77):
             await stored(warehouse, 2 * RUN)
+
+
+async def test_rows_when_the_raw_topic_is_made_anew(
+    kafka: KafkaSettings, clickhouse: ClickHouseSettings, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """New events at raw offsets that were there before are new rows; the same events again are not."""
+    async with feed(kafka) as records:
+        await records.run(0, range(RUN))
+        with running_sink(kafka, clickhouse, tmp_path / "sink.out"):
+            await eventually(lambda: at_least(warehouse, RUN), "all rows")
+            for raw_offset in range(3):
+                new = event_id(9, raw_offset)
+                value = envelope(0, raw_offset, records.team, event_id=new)
+                known = dict(headers(0, raw_offset, records.team)) | {"event_id": new.encode()}
+                await records.one(0, value, list(known.items()))
+            await records.run(0, range(RUN))
+            await eventually(lambda: all_done(kafka, 2 * RUN + 3), "the offset past all records")
+    assert warehouse.per_partition() == [(0, RUN + 3, RUN, RUN - 1)]
 
 
 async def test_record_when_it_can_be_no_row(
