@@ -90,8 +90,9 @@ def _print(state: "State", rows: list[dict[str, Any]]) -> None:
         )  # fmt: skip
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    total = sum(row["memory_bytes"] or 0 for row in rows)
-    console.print(f"\nlauncher {state.supervisor.pid}, {total / 1e6:.0f} MB in all, data in {state.data_dir}")
+    launcher = state.supervisor.process()
+    total = sum(row["memory_bytes"] or 0 for row in rows) + (launcher.memory_info().rss if launcher else 0)
+    console.print(f"\n{total / 1e6:.0f} MB in all with the launcher ({state.supervisor.pid}), data in {state.data_dir}")
 
 
 def _spell(seconds: float | None) -> str:
