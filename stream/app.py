@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 import faust
 from faust.app.base import BootStrategy
@@ -29,6 +30,8 @@ HANDOVER_SECONDS = 5
 LEAVE_SECONDS = 4
 
 _log = get_logger(__name__)
+T = TypeVar("T")
+
 _faust_logger = logging.getLogger("faust")
 
 
@@ -102,8 +105,12 @@ def make_app(settings: StreamSettings, normalizer: Normalizer) -> StreamApp:
 
     async def hand_over(_app: object, _revoked: object, **_options: object) -> None:
         """Finish and commit what was begun, so that the next owner need not do it again."""
-        await normalizer.drained(HANDOVER_SECONDS)
-        await app.consumer.commit()
+        try:
+            async with asyncio.timeout(HANDOVER_SECONDS):
+                await normalizer.drained(HANDOVER_SECONDS)
+                await app.consumer.commit()
+        except TimeoutError:
+            _log.warning("runs_not_handed_over", seconds=HANDOVER_SECONDS)
 
     app.agent(app.topic(settings.topics.raw, schema=_Runs(), acks=False), name="normalize")(normalize)
     app.on_partitions_revoked.connect(hand_over, weak=False)
@@ -127,11 +134,11 @@ async def run(settings: StreamSettings) -> None:
             )
         except OSError as error:
             raise CannotStart(f"STREAM_METRICS_PORT: {error.strerror or error}") from error
-        producer = await _connected(settings, stop)
+        producer = await _unless(stop, _connected(settings))
         if producer is None:
             return
         stack.push_async_callback(producer.stop)
-        await _check_partitions(producer, settings.topics)
+        await _unless(stop, _check_partitions(producer, settings.topics))
         normalizer = Normalizer(producer, settings.topics, end_process)
         app = make_app(settings, normalizer)
         consumers.append(app.consumer)
@@ -161,22 +168,29 @@ async def _serve(app: StreamApp, normalizer: Normalizer, stop: asyncio.Event, sh
     starting.cancel()
 
 
-async def _connected(settings: StreamSettings, stop: asyncio.Event) -> Producer | None:
-    """A producer, however long Kafka is away; None where the process is to stop before."""
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
+    """What the work returns; None where the process is to stop before."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait({working})
+    return None
+
+
+async def _connected(settings: StreamSettings) -> Producer:
+    """A producer, however long Kafka is away."""
     failures = 0
-    while not stop.is_set():
+    while True:
         try:
             return await connect(settings)
         except Unavailable as error:
             failures += 1
             _log.warning("kafka_not_reached", reason=str(error))
         pause = min(MAX_PAUSE_SECONDS, 0.5 * 2**failures)
-        try:
-            async with asyncio.timeout(pause * random.uniform(0.5, 1)):  # noqa: S311 - jitter
-                await stop.wait()
-        except TimeoutError:
-            continue
-    return None
+        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
 
 
 async def _check_partitions(producer: Producer, topics: Topics) -> None:

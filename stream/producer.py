@@ -19,6 +19,8 @@ from schemas.topics import MAX_RECORD_BYTES
 from stream.normalize import Record
 
 CONNECT_SECONDS = 30
+# aiokafka asks again and again for a topic that it does not see.
+METADATA_SECONDS = 10
 
 
 class SendFailed(Exception):
@@ -50,13 +52,11 @@ class Producer:
 
         Raises:
             TopicMissing: where Kafka does not know it.
-            Unavailable: where Kafka does not answer.
         """
         try:
-            return len(await self._kafka.partitions_for(topic))
-        except KafkaError as error:
-            if error.retriable and not error.invalid_metadata:
-                raise Unavailable(f"{topic}: {error!r}") from error
+            async with asyncio.timeout(METADATA_SECONDS):
+                return len(await self._kafka.partitions_for(topic))
+        except (KafkaError, TimeoutError) as error:
             raise TopicMissing(topic) from error
 
     async def send(self, topic: str, partition: int, records: Sequence[Record]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -16,10 +17,23 @@ from stream.settings import StreamSettings
 ENDS_SECONDS = 5
 # How long a killed process keeps its partitions; Kafka does not take less.
 SESSION_SECONDS = 6
+# How a record is found that cannot be read.
+SEARCH_FACTOR = 8
+SEARCH_SECONDS = 0.1
 
 _log = get_logger(__name__)
 
 OnPartitions = Callable[[set[int]], Awaitable[None]]
+
+
+class Unreadable(NamedTuple):
+    """A record of which aiokafka can tell no more than its place: the name of a header of it is not UTF-8."""
+
+    partition: int
+    offset: int
+    key: None = None
+    value: None = None
+    headers: tuple[()] = ()
 
 
 class RawLog:
@@ -36,7 +50,11 @@ class RawLog:
             max_poll_records=settings.stream_max_run_records,
             session_timeout_ms=SESSION_SECONDS * 1000,
             heartbeat_interval_ms=SESSION_SECONDS * 1000 // 4,
+            # One request for all idle partitions holds up the next fetch of a busy one for this long.
+            fetch_max_wait_ms=100,
         )
+        self._max_records = self._limit = settings.stream_max_run_records
+        self._positions: dict[int, int] = {}
 
     async def start(self) -> None:
         """Connect."""
@@ -60,19 +78,26 @@ class RawLog:
         """The partitions that the group gave us."""
         return {tp.partition for tp in self._kafka.assignment()}
 
-    async def fetch(self, partitions: Iterable[int], seconds: float) -> dict[int, Sequence[RawRecord]]:
+    async def fetch(self, partitions: Collection[int], seconds: float) -> dict[int, Sequence[RawRecord]]:
         """What there is in these partitions, at most stream_max_run_records together, waiting where there is nothing.
 
         The positions move in the moment of the return.
         """
-        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
-        fetched = await self._kafka.getmany(*wanted, timeout_ms=round(seconds * 1000))
-        return {tp.partition: records for tp, records in fetched.items() if records}
+        if self._limit < self._max_records:
+            return await self._fetch_carefully(partitions)
+        try:
+            return await self._fetch(partitions, seconds)
+        except UnicodeDecodeError:
+            # Of some record in some partition; aiokafka does not say which.
+            self._limit = max(1, self._max_records // SEARCH_FACTOR)
+            self._rewind(partitions)
+            return {}
 
     def seek(self, partition: int, offset: int) -> None:
         """Go on at this offset; of no account where the partition is not ours any more."""
         if partition in self.assignment():
             self._kafka.seek(TopicPartition(self.topic, partition), offset)
+            self._positions[partition] = offset
 
     async def committed(self, partition: int) -> int | None:
         """The group's committed offset."""
@@ -111,6 +136,36 @@ class RawLog:
             _log.warning("not_committed", offsets=dict(offsets), reason=repr(error))
             return False
         return True
+
+    async def _fetch(self, partitions: Iterable[int], seconds: float) -> dict[int, Sequence[RawRecord]]:
+        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+        fetched = await self._kafka.getmany(*wanted, timeout_ms=round(seconds * 1000), max_records=self._limit)
+        by_partition = {tp.partition: records for tp, records in fetched.items() if records}
+        self._positions |= {partition: records[-1].offset + 1 for partition, records in by_partition.items()}
+        return by_partition
+
+    async def _fetch_carefully(self, partitions: Iterable[int]) -> dict[int, Sequence[RawRecord]]:
+        """Fetch from one partition after the other, less and less, until what cannot be read stands alone."""
+        for partition in sorted(partitions):
+            try:
+                if fetched := await self._fetch([partition], SEARCH_SECONDS):
+                    return fetched
+            except UnicodeDecodeError as error:
+                if self._limit > 1:
+                    self._limit = max(1, self._limit // SEARCH_FACTOR)
+                    self._rewind([partition])
+                    return {}
+                offset = self._positions[partition]
+                self._limit = self._max_records
+                self.seek(partition, offset + 1)
+                _log.error("raw_record_unreadable", partition=partition, offset=offset, reason=repr(error))
+                return {partition: [Unreadable(partition, offset)]}
+        return {}
+
+    def _rewind(self, partitions: Iterable[int]) -> None:
+        """Go back to what was returned last: aiokafka forgets what it had gathered when an error came."""
+        for partition in partitions:
+            self.seek(partition, self._positions[partition])
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped

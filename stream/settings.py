@@ -17,5 +17,5 @@ class StreamSettings(Settings, KafkaSettings):
         120, description="how long a partition may stand still, while Kafka answers and has more, before the end"
     )
     stream_shutdown_seconds: PositiveFloat = Field(
-        10, description="how long runs in flight may take to finish after SIGTERM"
+        8, description="how long runs in flight may take to finish after SIGTERM"
     )

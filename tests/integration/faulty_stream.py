@@ -1,4 +1,4 @@
-"""The stream with a fault built in: `python -m tests.integration.faulty_stream agent_raises|first_run_hangs`."""
+"""The stream with a fault built in: `python -m tests.integration.faulty_stream FAULT`."""
 
 import asyncio
 import sys
@@ -12,6 +12,7 @@ from stream.producer import Producer
 
 GOOD_RUNS = 3
 HANGING_PARTITION = 0
+SLOW_SECONDS = 0.3
 
 _runs = 0
 
@@ -34,9 +35,21 @@ class _HangingProducer(Producer):
         await super().send(topic, partition, records)
 
 
+class _SlowProducer(Producer):
+    """Kafka has the records long before its acknowledgement arrives."""
+
+    async def send(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        await super().send(topic, partition, records)
+        await asyncio.sleep(SLOW_SECONDS)
+
+
+FAULTS = {
+    "agent_raises": (stream.agents, "normalize_run", _agent_raises),
+    "first_run_hangs": (stream.producer, "Producer", _HangingProducer),
+    "slow_acknowledgements": (stream.producer, "Producer", _SlowProducer),
+}
+
 if __name__ == "__main__":
-    if sys.argv[1] == "agent_raises":
-        vars(stream.agents)["normalize_run"] = _agent_raises
-    else:
-        vars(stream.producer)["Producer"] = _HangingProducer
+    _module, _name, _fault = FAULTS[sys.argv[1]]
+    vars(_module)[_name] = _fault
     sys.exit(main())

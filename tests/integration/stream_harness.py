@@ -12,6 +12,7 @@ from subprocess import Popen
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord
 
 from schemas.settings import KafkaSettings
@@ -98,13 +99,32 @@ class Broker:
             )
 
     async def produce_raw(
-        self, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+        self,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+        garble: tuple[bytes, bytes] | None = None,
     ) -> None:
-        """Produce one raw record as somebody else than the ingress might."""
+        """Produce one raw record as somebody else than the ingress might; `garble` exchanges bytes of it on the way."""
         batch = self._producer.create_batch()
         batch.append(timestamp=None, key=key, value=value, headers=headers)
         batch.close()
+        if garble:
+            build = batch._build
+            batch._build = lambda: _garbled(build(), *garble)
         await (await self._producer.send_batch(batch, self.topics.raw, partition=partition))
+
+    async def commit(self, partition: int, offset: int) -> None:
+        """Commit for the stream while it does not run."""
+        consumer = AIOKafkaConsumer(
+            **self.kafka.kafka_options(), group_id=self.topics.stream_group, enable_auto_commit=False
+        )
+        await consumer.start()
+        tp = TopicPartition(self.topics.raw, partition)
+        consumer.assign([tp])
+        await consumer.commit({tp: offset})
+        await consumer.stop()
 
     async def ends(self, topic: str) -> list[int]:
         """Per partition the offset of the next record."""
@@ -180,6 +200,14 @@ async def broker(kafka: KafkaSettings) -> AsyncIterator[Broker]:
 
 def _partitions(topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+
+
+def _garbled(batch: bytes, old: bytes, new: bytes) -> bytes:
+    """A record batch with other bytes in it and the checksum that goes with them."""
+    changed = batch.replace(old, new)
+    checksum_at, checked_from = 17, 21
+    checksum: int = calc_crc32c(changed[checked_from:])
+    return changed[:checksum_at] + checksum.to_bytes(4, "big") + changed[checked_from:]
 
 
 def faulty(fault: str) -> list[str]:

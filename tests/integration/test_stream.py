@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from schemas.settings import KafkaSettings
-from tests.integration.stream_harness import BAD_EVERY, STREAM, broker, stream
+from tests.integration.stream_harness import BAD_EVERY, STREAM, broker, faulty, stream
 from tests.services import free_port, wait_until
 
 SECONDS_TO_STOP = 15
@@ -20,7 +20,7 @@ async def test_stream_normalizes_all_and_stops_in_good_order_when_told(kafka: Ka
     """Every record lands once in its partition; SIGTERM ends with 0 and all finished work committed, nothing redone."""
     async with broker(kafka) as kafka_broker:
         await kafka_broker.load(2500)
-        with stream(kafka, tmp_path / "stream.log") as running:
+        with stream(kafka, tmp_path / "stream.log", faulty("slow_acknowledgements")) as running:
             await kafka_broker.normalized_reaches(3000)
             running.terminate()
             assert running.wait(SECONDS_TO_STOP) == 0
@@ -37,31 +37,33 @@ async def test_stream_normalizes_all_and_stops_in_good_order_when_told(kafka: Ka
 
 
 async def test_stream_goes_on_behind_records_that_are_garbage(kafka: KafkaSettings, tmp_path: Path) -> None:
-    """A record without headers, key or value becomes a dead letter with its reason; those behind it are normalized."""
+    """Whatever somebody wrote becomes a dead letter with its reason and place; what is behind it is normalized."""
     async with broker(kafka) as kafka_broker:
         await kafka_broker.produce_raw(0, key=None, value=None, headers=[])
         await kafka_broker.produce_raw(0, key=b"\xff", value=b"\x00" * 900_000, headers=[("team", b"\xff")])
+        await kafka_broker.produce_raw(
+            0, key=b"k", value=b"{}", headers=[("no text", b"")], garble=(b"no text", b"no\xfftext")
+        )
         await kafka_broker.load(BAD_EVERY)
         with stream(kafka, tmp_path / "stream.log"):
             await kafka_broker.caught_up()
         letters = (await kafka_broker.records(kafka.topics.dead_letter))[0]
         normalized = await kafka_broker.ends(kafka.topics.normalized)
 
-    assert [dict(letter.headers)["reason"] for letter in letters] == [
-        b"missing_header",
-        b"missing_header",
-        b"invalid_json",
-    ]
+    reasons = [dict(letter.headers)["reason"] for letter in letters]
+    assert reasons == [b"missing_header", b"missing_header", b"missing_header", b"invalid_json"]
+    assert dict(letters[2].headers)["raw_offset"] == b"2"
     assert (letters[0].key, letters[0].value) == (None, None)
     assert (letters[1].key, letters[1].value) == (b"\xff", b"\x00" * 900_000)
     assert normalized == [BAD_EVERY - 1] * 4
 
 
-async def test_stream_says_loudly_that_raw_records_were_deleted_unread(kafka: KafkaSettings, tmp_path: Path) -> None:
-    """Where retention was faster than we, the rest is normalized and the log names the hole."""
+async def test_stream_says_loudly_that_the_raw_log_is_not_what_it_was(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """Where records were deleted unread, or the log was made anew, what is there is normalized and the log says so."""
     log = tmp_path / "stream.log"
     async with broker(kafka) as kafka_broker:
         await kafka_broker.load(100)
+        await kafka_broker.commit(1, 5000)
         with stream(kafka, log):
             await kafka_broker.caught_up()
         await kafka_broker.load(100, first=100)
@@ -71,9 +73,15 @@ async def test_stream_says_loudly_that_raw_records_were_deleted_unread(kafka: Ka
             await kafka_broker.caught_up()
         outcome = await kafka_broker.outcome()
 
-    lost = [json.loads(line) for line in log.read_text().splitlines() if '"raw_records_lost"' in line]
-    assert [(line["partition"], line["expected"], line["continued_at"]) for line in lost] == [(2, 100, 150)]
-    assert max(outcome.normalized[2]) == 199
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    gaps = [
+        (line["event"], line["partition"], line["expected"], line["continued_at"])
+        for line in lines
+        if "expected" in line
+    ]
+    assert gaps == [("raw_log_made_anew", 1, 5000, 0), ("raw_records_lost", 2, 100, 150)]
+    assert [max(offsets) for offsets in outcome.normalized] == [199] * 4
+    assert len(outcome.normalized[1]) == 2 * (100 - 100 // BAD_EVERY)
     assert not set(outcome.normalized[2]) & set(range(100, 150))
 
 
