@@ -27,6 +27,8 @@ from ingress.accounts.database import migrate
 from ingress.accounts.store import Accounts
 from schemas.settings import KafkaSettings
 from tests.faults import mortal
+from tests.faults.checker import Violation
+from tests.faults.ledger import Ledger
 from tests.faults.load import Team
 from tests.faults.proxy import Proxy, proxy
 from tests.services import PARTITIONS, free_port
@@ -46,6 +48,8 @@ class Pipeline:
         links: the proxy of each link, by its name in LINKS.
         kafka: straight to Kafka, around all proxies: for observing.
         clickhouse_url: straight to ClickHouse, as the sink's user.
+        ledger: what all runs sent to it.
+        broken: what a fault itself saw broken; the run that inflicted it takes it.
     """
 
     folder: Path
@@ -54,6 +58,8 @@ class Pipeline:
     clickhouse_url: str
     specs: Mapping[str, ProcessSpec]
     teams: list[Team] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    broken: list[Violation] = field(default_factory=list)
     children: dict[str, Child] = field(default_factory=dict)
 
     @property
@@ -105,7 +111,7 @@ async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -
             for name in START_ORDER:
                 if name == "ingress":
                     await create_topics(pipeline.kafka, PARTITIONS)
-                    pipeline.teams = await _make_teams(_accounts_url(folder))
+                    pipeline.teams = await make_teams(folder)
                 await pipeline.start(name)
             yield pipeline
         finally:
@@ -130,31 +136,33 @@ def _pipeline(folder: Path, servers: dict[str, int], links: dict[str, Proxy], en
         for port in (servers["sink-clickhouse"], links["sink-clickhouse"].port)
     )
     own = {
-        "ingress": {"ACCOUNTS_URL": _accounts_url(folder), "INGRESS_PORT": str(servers["client-ingress"])},
+        "ingress": {"ACCOUNTS_URL": accounts_url(folder), "INGRESS_PORT": str(servers["client-ingress"])},
         "stream": {},
         "sink": {"CLICKHOUSE_URL": through},
     }
     probe = f"kafka://{node.bootstrap_servers}"
     specs = {
         "kafka": ProcessSpec("kafka", tuple(node.prepare()), os.environ, "", probe, "", ready_seconds=60),
-        "clickhouse": _clickhouse_spec(folder, servers["sink-clickhouse"]),
+        "clickhouse": clickhouse_spec(folder, servers["sink-clickhouse"]),
     }
     for process, copies in COPIES.items():
         for name in [process, *(f"{process}-{copy}" for copy in range(1, copies))]:
             servers_env = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{links[f'{process}-kafka'].port}"}
             dying = {mortal.MORTAL_FILE: str(folder / f"{name}.dies")}
-            specs[name] = _process_spec(name, process, {**servers_env, **own[process], **dying, **env})
+            specs[name] = process_spec(name, process, {**servers_env, **own[process], **dying, **env})
     return Pipeline(folder, links, KafkaSettings(kafka_bootstrap_servers=node.bootstrap_servers), direct, specs)
 
 
-def _process_spec(name: str, process: str, env: Mapping[str, str]) -> ProcessSpec:
+def process_spec(name: str, process: str, env: Mapping[str, str]) -> ProcessSpec:
+    """One copy of ingress, stream or sink, under its name."""
     metrics = free_port()
     own = {f"{process.upper()}_METRICS_PORT": str(metrics), "LOG_FORMAT": "json"}
     module = "tests.faults.mortal" if process in mortal.CALLS else process
     return _python_spec((module, process), f"http://127.0.0.1:{metrics}/readyz", {**own, **env}, name)
 
 
-def _clickhouse_spec(folder: Path, port: int) -> ProcessSpec:
+def clickhouse_spec(folder: Path, port: int) -> ProcessSpec:
+    """The embedded ClickHouse."""
     env = {
         "CLICKHOUSE_LOCAL_PORT": str(port),
         "CLICKHOUSE_LOCAL_DATA_DIR": str(folder / "clickhouse"),
@@ -167,15 +175,18 @@ def _python_spec(module: tuple[str, ...], probe: str, env: Mapping[str, str], na
     return ProcessSpec(name, (sys.executable, "-m", *module), {**os.environ, **env}, "", probe, "")
 
 
-def _accounts_url(folder: Path) -> str:
+def accounts_url(folder: Path) -> str:
+    """The accounts database."""
     return f"sqlite:///{folder / 'accounts.db'}"
 
 
-async def _make_teams(accounts_url: str) -> list[Team]:
-    await migrate(accounts_url)
+async def make_teams(folder: Path) -> list[Team]:
+    """Two teams with a token each."""
+    url = accounts_url(folder)
+    await migrate(url)
     now = datetime.now(UTC)
     teams = []
-    async with Accounts(accounts_url) as accounts:
+    async with Accounts(url) as accounts:
         for slug in ("acme", "globex"):
             await accounts.create_team(slug, now)
             secret, _ = await accounts.create_token(slug, "fault run", now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.faults.checker import Violation, check
 from tests.faults.faults import Fault
-from tests.faults.ledger import Ledger, Outcome
+from tests.faults.ledger import Outcome
 from tests.faults.load import Load
 from tests.faults.observe import drained, observe
 from tests.faults.pipeline import Pipeline
@@ -53,7 +53,7 @@ class Runner:
     def __init__(self, pipeline: Pipeline, seed: int) -> None:
         self._pipeline = pipeline
         self._random = random.Random(seed)  # noqa: S311 - a reproducible load
-        self._ledger = Ledger()
+        self._ledger = pipeline.ledger
 
     async def run(self, fault: Fault) -> Result:
         """Load before, during and after the fault; then drain and check everything since the pipeline's start."""
@@ -75,8 +75,13 @@ class Runner:
             len(self._ledger.acknowledged()) - before,
             self._ledger.count(Outcome.UNKNOWN) - unknown,
             recovery,
-            stuck + check(self._ledger, observed),
+            self._broken() + stuck + check(self._ledger, observed),
         )
+
+    def _broken(self) -> list[Violation]:
+        broken = list(self._pipeline.broken)
+        self._pipeline.broken.clear()
+        return broken
 
     async def _progress(self, seconds: float) -> None:
         """Let time pass, and more until events are acknowledged again."""
