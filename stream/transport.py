@@ -104,8 +104,8 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
     async def perform_seek(self) -> None:
         """Begin a generation at the committed offsets.
 
-        Each position is set, the first one too: aiokafka's seek_to_committed leaves it where it is while nothing, or 0,
-        is committed, and so skips what was fetched before a rebalance.
+        Each position is set, the first one too: Faust's own seek leaves it where it is while nothing, or 0, is
+        committed, and so skips what was fetched in the meantime.
         """
         generation = self._raw.generation
         async with asyncio.timeout(SEEK_SECONDS):

@@ -12,7 +12,7 @@ from stream.producer import Producer
 
 GOOD_RUNS = 3
 HANGING_PARTITION = 0
-SLOW_SECONDS = 0.3
+SLOW_SECONDS = 0.15
 
 _runs = 0
 
@@ -36,9 +36,10 @@ class _HangingProducer(Producer):
 
 
 class _SlowProducer(Producer):
-    """Kafka has the records long before its acknowledgement arrives."""
+    """The records are long on their way, and so are their acknowledgements."""
 
     async def send(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        await asyncio.sleep(SLOW_SECONDS)
         await super().send(topic, partition, records)
         await asyncio.sleep(SLOW_SECONDS)
 
@@ -46,7 +47,7 @@ class _SlowProducer(Producer):
 FAULTS = {
     "agent_raises": (stream.agents, "normalize_run", _agent_raises),
     "first_run_hangs": (stream.producer, "Producer", _HangingProducer),
-    "slow_acknowledgements": (stream.producer, "Producer", _SlowProducer),
+    "slow_kafka": (stream.producer, "Producer", _SlowProducer),
 }
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ async def test_stream_normalizes_all_and_stops_in_good_order_when_told(kafka: Ka
     """Every record lands once in its partition; SIGTERM ends with 0 and all finished work committed, nothing redone."""
     async with broker(kafka) as kafka_broker:
         await kafka_broker.load(2500)
-        with stream(kafka, tmp_path / "stream.log", faulty("slow_acknowledgements")) as running:
+        with stream(kafka, tmp_path / "stream.log", faulty("slow_kafka")) as running:
             await kafka_broker.normalized_reaches(3000)
             running.terminate()
             assert running.wait(SECONDS_TO_STOP) == 0

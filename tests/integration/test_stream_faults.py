@@ -119,19 +119,20 @@ async def assert_moving(kafka_broker: Broker) -> None:
 
 async def test_kill_9_under_load_leaves_no_gap(kafka: KafkaSettings, tmp_path: Path) -> None:
     """Workers killed in the middle of their runs are followed by others that leave nothing out."""
-    per_partition = 10_000
     async with broker(kafka) as kafka_broker:
-        await kafka_broker.load(per_partition)
+        await kafka_broker.load(RECORDS)
         for share in (0.2, 0.6):
-            with stream(kafka, tmp_path / "stream.log", STREAM_MAX_RUN_RECORDS="50") as running:
-                await kafka_broker.normalized_reaches(int(share * per_partition * 4))
+            with stream(
+                kafka, tmp_path / "stream.log", faulty("slow_kafka"), STREAM_COMMIT_INTERVAL_SECONDS="0.01"
+            ) as running:
+                await kafka_broker.normalized_reaches(int(share * RECORDS * PARTITIONS))
                 running.kill()
             await assert_nothing_committed_past_the_outputs(kafka_broker)
         with stream(kafka, tmp_path / "stream.log"):
             await kafka_broker.caught_up()
         outcome = await kafka_broker.outcome()
 
-    outcome.assert_exact(per_partition)
+    outcome.assert_exact(RECORDS)
 
 
 async def test_stream_waits_while_kafka_is_away(tmp_path: Path) -> None:
