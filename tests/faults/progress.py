@@ -1,6 +1,9 @@
-"""Whether events go on being acknowledged while a fault lasts; where they do not, the pipeline notes what broke."""
+"""What is seen of a pipeline while a fault lasts: whether events go on being acknowledged, and what processes count."""
 
 from collections import Counter
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.topics import partition_for
 from tests.faults.checker import Violation
@@ -9,6 +12,7 @@ from tests.faults.pipeline import Pipeline
 from tests.services import PARTITIONS, eventually
 
 EVENTS = 100
+ANSWER = aiohttp.ClientTimeout(total=5)
 
 
 async def goes_on(pipeline: Pipeline, during: str, seconds: float, events: int = EVENTS) -> None:
@@ -25,6 +29,18 @@ async def goes_on(pipeline: Pipeline, during: str, seconds: float, events: int =
         gained = _acknowledged(pipeline.ledger) - before
         where = f"{during}: {gained.total()} in {seconds:.0f} s, by partition {dict(sorted(gained.items()))}"
         pipeline.broken.append(Violation("events are acknowledged while a part is away", where))
+
+
+async def counted(pipeline: Pipeline, process: str, sample: str, **labels: str) -> float:
+    """The sum of one of a process's counters over all other labels; 0 while it does not answer."""
+    url = pipeline.specs[process].probe.replace("/readyz", "/metrics")
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url, timeout=ANSWER) as answer:
+            families = list(text_string_to_metric_families(await answer.text()))
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return 0
+    found = (one for family in families for one in family.samples if one.name == sample)
+    return sum(one.value for one in found if labels.items() <= one.labels.items())
 
 
 def _acknowledged(ledger: Ledger) -> Counter[int]:
