@@ -25,6 +25,7 @@ from stream.settings import StreamSettings
 from stream.transport import Consumer, Transport
 
 MAX_PAUSE_SECONDS = 10
+MAX_DOUBLINGS = 8
 HANDOVER_SECONDS = 5
 # For the last commit and leaving the group.
 LEAVE_SECONDS = 4
@@ -33,6 +34,8 @@ _log = get_logger(__name__)
 T = TypeVar("T")
 
 _faust_logger = logging.getLogger("faust")
+# Its warnings tell of slow timers and of sensors that we do not have.
+_faust_logger.setLevel(logging.ERROR)
 
 
 class CannotStart(Exception):
@@ -189,7 +192,7 @@ async def _connected(settings: StreamSettings) -> Producer:
         except Unavailable as error:
             failures += 1
             _log.warning("kafka_not_reached", reason=str(error))
-        pause = min(MAX_PAUSE_SECONDS, 0.5 * 2**failures)
+        pause = min(MAX_PAUSE_SECONDS, 2 ** min(failures, MAX_DOUBLINGS))
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
 
 
