@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.faults import mortal
 from tests.faults.pipeline import LINKS, Pipeline
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Direction, Proxy
 from tests.services import wait_until
 
 PROCESSES = ("ingress", "stream", "sink", "clickhouse", "kafka")
@@ -17,6 +17,7 @@ SESSION_SECONDS = 10
 LINK_SECONDS = 8
 LOOP_BLOCKED_SECONDS = 40
 REACHED_SECONDS = 6
+LATE_SECONDS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,16 @@ async def _sink_killed_between_insert_and_answer(pipeline: Pipeline) -> None:
     between.heal()
 
 
+async def _late_insert(pipeline: Pipeline) -> None:
+    """An insert waits in the network; its sink is killed, the next one redoes its range, and then the first arrives."""
+    between = pipeline.links["sink-clickhouse"]
+    between.requests.delay_seconds = LATE_SECONDS
+    await asyncio.sleep(3)
+    between.requests = Direction()
+    pipeline.send("sink", signal.SIGKILL)
+    await asyncio.sleep(LATE_SECONDS)
+
+
 async def _accounts_locked(pipeline: Pipeline) -> None:
     with closing(sqlite3.connect(pipeline.folder / "accounts.db", isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
@@ -181,6 +192,7 @@ def process_faults() -> list[Fault]:
         *(_takeover(process) for process in ("stream", "sink")),
         Fault("clickhouse killed between insert and answer", _killed_between_insert_and_answer),
         Fault("sink killed between insert and answer", _sink_killed_between_insert_and_answer),
+        Fault("late insert of a killed sink", _late_insert),
         Fault("accounts database locked", _accounts_locked),
     ]
 

@@ -19,6 +19,7 @@ import sink.tables
 import sink.writer
 import stream.producer
 import stream.transport
+from tests.faults import planted
 
 MORTAL_FILE = "MORTAL_FILE"
 CALLS: dict[str, list[tuple[type, str]]] = {
@@ -75,6 +76,8 @@ async def _then_die(result: Awaitable[Any], label: str) -> Any:
 
 if __name__ == "__main__":
     process = sys.argv[1]
+    if plant := planted.PLANT.get((process, os.environ.get(planted.PLANTED_BUG, ""))):
+        plant()
     for kind, name in CALLS[process]:
         _wrap(kind, name)
     runpy.run_module(process, run_name="__main__", alter_sys=True)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from deploy.local import backoff
 from deploy.local.child import Child
 from deploy.local.clickhouse.users import Role, ensure_users
@@ -25,7 +27,9 @@ from deploy.local.reports import Report
 from deploy.topics import create_topics
 from ingress.accounts.database import migrate
 from ingress.accounts.store import Accounts
-from schemas.settings import KafkaSettings
+from schemas.settings import ClickHouseSettings, KafkaSettings
+from sink.tables import Tables
+from sink.writer import Writer
 from tests.faults import mortal
 from tests.faults.checker import Violation
 from tests.faults.ledger import Ledger
@@ -112,6 +116,7 @@ async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -
                 if name == "ingress":
                     await create_topics(pipeline.kafka, PARTITIONS)
                     pipeline.teams = await make_teams(folder)
+                    await stop_merges(pipeline.clickhouse_url)
                 await pipeline.start(name)
             yield pipeline
         finally:
@@ -119,6 +124,17 @@ async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -
                 link.heal()
             for name in sorted(pipeline.children, key=_start_place, reverse=True):
                 await pipeline.stop(name)
+
+
+async def stop_merges(clickhouse_url: str) -> None:
+    """Make the tables so that parts stay as inserted: a merge would take double rows away before they are counted."""
+    warehouse = ClickHouseSettings(clickhouse_url=SecretStr(clickhouse_url))
+    limits = (
+        "max_bytes_to_merge_at_max_space_in_pool = 1, parts_to_delay_insert = 100000, parts_to_throw_insert = 100000"
+    )
+    async with Writer(warehouse, timeout_seconds=30) as writer:
+        await Tables(writer, warehouse.clickhouse_database).ensure()
+        await writer.execute(f"ALTER TABLE {warehouse.clickhouse_database}.events MODIFY SETTING {limits}")
 
 
 def _start_place(name: str) -> int:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 64 << 10
+LINGER_SECONDS = 3
 
 
 @dataclass(slots=True)
@@ -100,6 +101,8 @@ class Proxy:
             if not direction.swallow:
                 writer.write(chunk)
                 await writer.drain()
+        # What was sent arrives before the news that its sender is gone, as from a machine that died.
+        await asyncio.sleep(LINGER_SECONDS if way == "requests" else 0)
         raise ConnectionResetError  # ends the other way too
 
 
