@@ -20,12 +20,19 @@ class KafkaError(Exception):
     """Kafka's storage could not be prepared."""
 
 
+def new_cluster_id() -> str:
+    """A UUID as Kafka writes it; like Kafka's own, never one that a command would take for an option."""
+    while (cluster_id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster_id
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """The nodes that form one Kafka: each one's number and controller port, and the name they share."""
 
     controllers: Mapping[int, int]
-    cluster_id: str = field(default_factory=lambda: base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+    cluster_id: str = field(default_factory=new_cluster_id)
 
     @property
     def copies(self) -> int:
