@@ -34,8 +34,9 @@ _log = get_logger(__name__)
 T = TypeVar("T")
 
 _faust_logger = logging.getLogger("faust")
-# Its warnings tell of slow timers and of sensors that we do not have.
-_faust_logger.setLevel(logging.ERROR)
+# Their warnings tell of slow timers and of sensors that we do not have.
+for _library in (_faust_logger, logging.getLogger("mode")):
+    _library.setLevel(logging.ERROR)
 
 
 class CannotStart(Exception):
