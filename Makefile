@@ -26,6 +26,10 @@ lint: $(VENV)/.dev  ## format and lint rules, types, and who may import whom
 format: $(VENV)/.dev  ## rewrite the code in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
+.PHONY: faults
+faults: $(VENV)/.dev  ## prove the guarantees under every fault; SEED=7 chooses another load
+	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1)
+
 .PHONY: bench
 bench: $(VENV)/.dev  ## measure against the naive alternatives; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench
