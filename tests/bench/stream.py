@@ -18,9 +18,8 @@ from schemas.settings import KafkaSettings
 from schemas.topics import EVENT_ID, FORMAT, RECEIVED_AT, TEAM, TOKEN_ID
 from tests.bench.figures import Comparison
 from tests.bench.load import purchase
-from tests.services import eventually, free_port, process
+from tests.services import PARTITIONS, eventually, free_port, process
 
-PARTITIONS = 4
 PLAIN_TARGET = 1.0
 STOCK_TARGET = 12.0
 SECONDS = 120

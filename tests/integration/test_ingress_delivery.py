@@ -18,8 +18,6 @@ from schemas.settings import KafkaSettings
 from schemas.topics import partition_for
 from tests.ingress import TEAM, Ingress, Raw, make_accounts, raw_records, running_ingress
 
-PARTITIONS = 4
-
 
 class World(NamedTuple):
     """An ingress and what it knows."""

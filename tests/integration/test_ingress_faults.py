@@ -24,7 +24,6 @@ from schemas.settings import KafkaSettings
 from tests.ingress import GOOD, Ingress, make_accounts, raw_records, running_ingress
 from tests.services import PARTITIONS, accepts, kafka_node, process, running_kafka, wait_until
 
-
 SHUTDOWN_SECONDS = 30
 # The deadline is one second; a request without it would wait for as long as Kafka is paused.
 LONG_AFTER_DEADLINE_SECONDS = 15
