@@ -17,6 +17,7 @@ from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
 from schemas.topics import partition_for
 from tests.ingress import TEAM, Ingress, Raw, make_accounts, raw_records, running_ingress
+from tests.services import PARTITIONS
 
 
 class World(NamedTuple):
