@@ -187,6 +187,7 @@ def test_up_when_its_launcher_was_killed(up: Stack) -> None:
     """The next start stops what the launcher left behind, says so, and finds all data."""
     document = json.loads(events("status", "--json", stack=up).stdout)
     left = [psutil.Process(process["pid"]) for process in document["processes"]]
+    assert document["running"]
     psutil.Process(document["pid"]).kill()
     assert events("status", stack=up).returncode == 3
     same = [

@@ -6,6 +6,7 @@ JSON); `INTO OUTFILE` writes one, and a pipe is a file.
 
 import asyncio
 import fcntl
+import io
 import os
 from collections.abc import AsyncIterator
 from typing import Self
@@ -29,8 +30,10 @@ class ResultPipe:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         reader = asyncio.StreamReader(limit=PIPE_BYTES)
+        # libuv closes the read end, and after it uvloop closes the file: were that the owner, the second close could hit
+        # a table's file that a query has opened in between (uvloop#763).
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+            lambda: asyncio.StreamReaderProtocol(reader), io.FileIO(read_end, closefd=False)
         )
         return cls(transport, reader, write_end)
 
