@@ -1,5 +1,7 @@
 """`make faults`: all faults singly, then in pairs, then by seed; ends with 1 where any promise was broken.
 
+At last some bugs are planted, and the suite must find each.
+
 python -m tests.faults --seed 7 --only "SIGKILL sink"
 """
 
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from tests.faults.faults import Fault, deaths, link_faults, process_faults, together
 from tests.faults.pipeline import running_pipeline
+from tests.faults.planted import FINDERS, PLANTED_BUG
 from tests.faults.run import TABLE_HEAD, Result, Runner
 
 RUNS_PER_PIPELINE = 12
@@ -22,14 +25,15 @@ SEEDED = 8
 
 def plan(seed: int, only: str | None) -> Iterator[Sequence[Fault]]:
     """The runs, in groups that share one pipeline."""
-    singles = process_faults() + deaths() + link_faults()
+    processes, links = process_faults() + deaths(), link_faults()
+    singles = processes + links
     if only:
         yield [fault for fault in singles if only in fault.name]
         return
     for start in range(0, len(singles), RUNS_PER_PIPELINE):
         yield singles[start : start + RUNS_PER_PIPELINE]
     chance = random.Random(seed)  # noqa: S311 - a reproducible choice
-    yield [together(*chance.sample(singles, 2)) for _ in range(PAIRS)]
+    yield [together(chance.choice(processes), chance.choice(links)) for _ in range(PAIRS)]
     yield [chance.choice(singles) for _ in range(SEEDED)]
 
 
@@ -47,6 +51,20 @@ async def run_group(faults: Sequence[Fault], seed: int, folder: Path) -> list[Re
     return results
 
 
+async def run_planted(seed: int, folder: Path) -> list[str]:
+    """Each planted bug under the fault that must bring it to light; returns those that nobody noticed."""
+    unnoticed = []
+    for number, (bug, finder) in enumerate(FINDERS.items()):
+        ((fault,),) = plan(seed, finder)
+        async with running_pipeline(folder / f"planted-{number}", {PLANTED_BUG: bug}) as pipeline:
+            result = await Runner(pipeline, seed).run(fault)
+        broken = sorted({violation.rule for violation in result.violations})
+        print(f"planted: {bug}, under {finder}: {', '.join(broken) or 'NOT FOUND'}", flush=True)
+        if not broken:
+            unnoticed.append(bug)
+    return unnoticed
+
+
 async def main() -> int:
     """Run what the command line names; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
@@ -62,7 +80,8 @@ async def main() -> int:
     violations = sum(len(result.violations) for result in results)
     acknowledged = sum(result.acknowledged for result in results)
     print(f"\n{len(results)} runs, {acknowledged:,} events acknowledged, {violations} violations")
-    return 1 if violations or not results else 0
+    unnoticed = [] if options.only else await run_planted(options.seed, folder)
+    return 1 if violations or unnoticed or not results else 0
 
 
 if __name__ == "__main__":
