@@ -21,9 +21,13 @@ _ACCOUNTS = {"team": "Teams: who owns events, and may send them.", "token": "Tok
 
 
 class _Commands(TyperGroup):
-    """Brings the commands of the accounts database only where one of them is called: they take half a second."""
+    """Brings what needs a database or Kafka only where it is called: that takes half a second."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] == "audit":
+            from deploy.commands import audit  # noqa: PLC0415 - as the class says
+
+            self.commands["audit"] = typer.main.get_command(audit.app)
         if args and args[0] in _ACCOUNTS:
             from deploy.commands import accounts  # noqa: PLC0415 - as the class says
 
@@ -37,6 +41,7 @@ app.command("up", help=up.HELP, short_help="Start everything on this machine.")(
 app.command("down", help=down.HELP, short_help="Stop it.")(down.down)
 app.command("status", help=status.HELP, short_help="Show what runs, where, and how well.")(status.status)
 app.command("env", help=env.HELP, short_help="Print what a shell needs to use it.")(env.env)
+app.command("audit", short_help="Find what was lost, and what is there twice.")(lambda: None)
 for _name, _help in _ACCOUNTS.items():
     app.add_typer(typer.Typer(), name=_name, help=_help)
 

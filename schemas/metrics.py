@@ -31,6 +31,16 @@ INSERT_ROWS = Histogram("eventsapi_insert_rows", "Rows of one insert", buckets=R
 INSERT_RETRIES = Counter("eventsapi_insert_retries", "Inserts that were tried again", ["reason"])
 BUFFERED_BYTES = Gauge("eventsapi_buffered_bytes", "Bytes in batches that are not inserted yet")
 
+# sink: the audit, by raw offset
+AUDIT_SETTLED_OFFSET = Gauge("eventsapi_audit_settled_offset", "Below it all is a row or a dead letter", ["partition"])
+AUDITED_OFFSET = Gauge("eventsapi_audited_offset", "Raw offset up to which the audit has come", ["partition"])
+AUDIT_MISSING_OFFSETS = Gauge("eventsapi_audit_missing_offsets", "Neither row nor dead letter: lost", ["partition"])
+AUDIT_DOUBLED_OFFSETS = Gauge("eventsapi_audit_doubled_offsets", "Several rows of one record", ["partition"])
+AUDIT_BOTH_OFFSETS = Gauge("eventsapi_audit_both_offsets", "Row and dead letter of one record", ["partition"])
+AUDIT_PROGRESS_SECONDS = Gauge(
+    "eventsapi_audit_progress_timestamp_seconds", "When the audit last came on", ["partition"]
+)
+
 # stream and sink
 CONSUMER_LAG_RECORDS = Gauge("eventsapi_consumer_lag_records", "Records behind the end of the log", ["partition"])
 COMMITTED_OFFSET = Gauge("eventsapi_committed_offset", "Offset last committed", ["partition"])

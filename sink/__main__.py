@@ -10,6 +10,7 @@ import uvloop
 
 from schemas.logs import configure, get_logger
 from schemas.settings import SettingsError, load
+from sink.audit_watch import Watch
 from sink.consumer import Consumer
 from sink.health import health_listener
 from sink.kafka import DeadLetters, Source
@@ -41,6 +42,9 @@ async def serve(settings: SinkSettings) -> None:
         await stack.enter_async_context(
             health_listener(settings.metrics_host, settings.sink_metrics_port, lambda: consumer.ready)
         )
+        if settings.sink_audit_interval_seconds:
+            audit = asyncio.create_task(Watch(settings, lambda: consumer.partitions).run())
+            stack.callback(audit.cancel)
         log.info("sink_started", metrics_port=settings.sink_metrics_port)
         await consumer.run(stop)
     log.info("sink_stopped")

@@ -41,6 +41,11 @@ class Consumer:
         """Whether it has its partitions, and ClickHouse answers."""
         return self._joined and self._ways.writer.answers and all(p.opened for p in self._partitions.values())
 
+    @property
+    def partitions(self) -> frozenset[int]:
+        """Which ones it has at the moment."""
+        return frozenset(self._partitions)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; then store what was collected.
 

@@ -22,6 +22,9 @@ class SinkSettings(Settings, KafkaSettings, ClickHouseSettings):
     sink_stop_timeout_seconds: float = Field(
         10.0, gt=0, description="what is collected is inserted within this at stop"
     )
+    sink_audit_interval_seconds: float = Field(
+        30.0, ge=0, description="each partition is audited this often, beside the inserts; 0 for never"
+    )
 
     @property
     def limits(self) -> Limits:
