@@ -1,6 +1,7 @@
 """`python -m stream`: normalizes raw events until it is told to stop."""
 
 import asyncio
+import gc
 import sys
 
 import uvloop
@@ -12,6 +13,9 @@ from stream.fatal import end_process
 from stream.settings import StreamSettings
 
 EXIT_CONFIGURATION = 2
+# A run is tens of thousands of small objects and none of them is in a cycle: looking for cycles after each 700, as is
+# Python's default, took a fifth of the time.
+GARBAGE_THRESHOLDS = (100_000, 20, 50)
 
 
 def main() -> int:
@@ -19,6 +23,8 @@ def main() -> int:
     try:
         settings = load(StreamSettings, "STREAM_")
         logs.configure("stream", settings.log_level, settings.log_format)
+        gc.freeze()
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
     except (SettingsError, CannotStart) as error:
