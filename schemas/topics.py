@@ -75,6 +75,9 @@ class Topics:
             "retention.ms": str(retention_days * DAY_MILLISECONDS),
             "max.message.bytes": str(MAX_RECORD_BYTES + (64 << 10)),
             "compression.type": "producer",
+            # By the producers' clocks, one that is an hour ahead would be refused, and what one a week behind wrote
+            # would be deleted before anyone reads it.
+            "message.timestamp.type": "LogAppendTime",
         }
         return [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter)]
 
