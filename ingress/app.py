@@ -14,6 +14,7 @@ from ingress.health import Health
 from ingress.producer import Producer
 from ingress.server import PublicServer, Route
 from ingress.settings import IngressSettings
+from schemas.health import health_listener
 from schemas.logs import get_logger
 from schemas.settings import SettingsError
 
@@ -41,7 +42,7 @@ async def serve(settings: IngressSettings) -> None:
     health = Health(tokens, producer)
     public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health)
     async with (
-        _operations(health, settings),
+        health_listener(settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT", health.is_ready),
         accounts,
         _running(tokens.keep_fresh(), producer.run()) as background,
         producer,
@@ -60,16 +61,6 @@ def _routes(events: Events, health: Health) -> list[Route]:
         Route("/livez", GET=health.live, HEAD=health.live),
         Route("/readyz", GET=health.ready, HEAD=health.ready),
     ]
-
-
-@asynccontextmanager
-async def _operations(health: Health, settings: IngressSettings) -> AsyncIterator[None]:
-    runner = web.AppRunner(health.operations(), access_log=None)
-    try:
-        await _listen(runner, settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT")
-        yield
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -1,9 +1,8 @@
-"""Whether this process lives, whether it should get requests, and its metrics: for machines."""
+"""Whether this process lives, and whether it should get requests."""
 
 from typing import Self
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ingress import answers
 from ingress.auth import TokenSnapshot
@@ -11,7 +10,7 @@ from ingress.producer import Producer
 
 
 class Health:
-    """What the health routes of both listeners answer.
+    """What the health routes of the public listener answer, and whether the process is ready.
 
     Attributes:
         draining: set first when the process stops, so that balancers look elsewhere.
@@ -34,23 +33,12 @@ class Health:
 
     async def ready(self, _request: web.BaseRequest, name: str) -> web.Response:
         """Kafka has been reached, the tokens were loaded, and the process is not about to stop."""
-        parts = {"kafka": self._producer.connected, "tokens": self._tokens.loaded, "serving": not self.draining}
-        ready = all(parts.values())
-        return answers.told(200 if ready else 503, {"ready": ready, **parts}, name)
+        ready = self.is_ready()
+        return answers.told(200 if ready else 503, {"ready": ready, **self._parts()}, name)
 
-    def operations(self) -> web.Application:
-        """The listener for Prometheus and for health checks that must not go through the public one."""
+    def is_ready(self) -> bool:
+        """Whether it should get requests."""
+        return all(self._parts().values())
 
-        async def live(request: web.Request) -> web.Response:
-            return await self.live(request, answers.request_id(request))
-
-        async def ready(request: web.Request) -> web.Response:
-            return await self.ready(request, answers.request_id(request))
-
-        app = web.Application()
-        app.router.add_routes([web.get("/livez", live), web.get("/readyz", ready), web.get("/metrics", _metrics)])
-        return app
-
-
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    def _parts(self) -> dict[str, bool]:
+        return {"kafka": self._producer.connected, "tokens": self._tokens.loaded, "serving": not self.draining}

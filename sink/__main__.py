@@ -8,16 +8,18 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
+from schemas.health import health_listener
 from schemas.logs import configure, get_logger
 from schemas.settings import SettingsError, load
 from sink.audit_watch import Watch
 from sink.consumer import Consumer
-from sink.health import health_listener
 from sink.kafka import DeadLetters, Source
 from sink.partition import Ways
 from sink.settings import SinkSettings
 from sink.tables import Tables
 from sink.writer import Writer
+
+EXIT_CONFIGURATION = 2
 
 log = get_logger("sink")
 
@@ -40,7 +42,9 @@ async def serve(settings: SinkSettings) -> None:
             Ways(source, writer, tables, dead_letters, settings.limits), settings.sink_stop_timeout_seconds
         )
         await stack.enter_async_context(
-            health_listener(settings.metrics_host, settings.sink_metrics_port, lambda: consumer.ready)
+            health_listener(
+                settings.metrics_host, settings.sink_metrics_port, "SINK_METRICS_PORT", lambda: consumer.ready
+            )
         )
         if settings.sink_audit_interval_seconds:
             audit = asyncio.create_task(Watch(settings, lambda: consumer.partitions).run())
@@ -52,16 +56,16 @@ async def serve(settings: SinkSettings) -> None:
 
 def main() -> None:
     """The process."""
-    try:
-        settings = load(SinkSettings, "SINK_")
-    except SettingsError as error:
-        sys.exit(str(error))
     # Rows that wait are many, and no cycles: by default the collector walks them over and over, for half of our time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-    configure("sink", settings.log_level, settings.log_format)
     try:
+        settings = load(SinkSettings, "SINK_")
+        configure("sink", settings.log_level, settings.log_format)
         uvloop.run(serve(settings))
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for whoever started it
+        sys.exit(EXIT_CONFIGURATION)
     except BaseException:
         log.exception("sink_failed", todo="start it again; nothing was committed past this")
         sys.exit(1)

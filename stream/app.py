@@ -14,11 +14,11 @@ from faust.tables.manager import TableManager
 from faust.types import AppT, EventT, Message, StreamT
 
 from schemas.errors import Unavailable
+from schemas.health import health_listener
 from schemas.logs import get_logger
 from schemas.topics import Topics
 from stream.agents import Normalizer
 from stream.fatal import end_process, leave_process
-from stream.health import listening
 from stream.producer import Producer, TopicMissing, connect
 from stream.progress import Run
 from stream.settings import StreamSettings
@@ -125,19 +125,22 @@ async def run(settings: StreamSettings) -> None:
     """Run until SIGTERM or SIGINT; what is in flight then is finished and committed.
 
     Raises:
-        CannotStart: where a topic or the metrics port is not as it must be.
+        CannotStart: where a topic is not as it must be.
+        SettingsError: where the metrics port cannot be had.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     consumers: list[Consumer] = []
     async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(
-                listening(settings.metrics_host, settings.stream_metrics_port, lambda: any(c.joined for c in consumers))
+        await stack.enter_async_context(
+            health_listener(
+                settings.metrics_host,
+                settings.stream_metrics_port,
+                "STREAM_METRICS_PORT",
+                lambda: any(consumer.joined for consumer in consumers),
             )
-        except OSError as error:
-            raise CannotStart(f"STREAM_METRICS_PORT: {error.strerror or error}") from error
+        )
         producer = await _unless(stop, _connected(settings))
         if producer is None:
             return
