@@ -47,6 +47,7 @@ class Load:
     senders_per_team: int = 8
     pause_seconds: float = 0.02
     poison_pause_seconds: float = 0.5
+    noise_bytes: int = 200
 
     def __post_init__(self) -> None:
         self.stopping = asyncio.Event()
@@ -80,7 +81,7 @@ class Load:
             "id": sender_id,
             "userId": user,
             "timestamp": TIMESTAMP if self.random.random() >= REFUSED_SHARE else "yesterday",
-            "properties": {"number": number, "noise": "x" * self.random.randrange(200)},
+            "properties": {"number": number, "noise": "x" * self.random.randrange(self.noise_bytes)},
         }
         body = json.dumps(event).encode()
         event_id = str(derive_event_id(team.slug, sender_id))
