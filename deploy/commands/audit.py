@@ -157,24 +157,20 @@ def _document(report: Report) -> dict[str, Any]:
 
 
 def _print(reports: Sequence[Report], *, clean: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415 - needed here alone
-    from rich.table import Table  # noqa: PLC0415 - needed here alone
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("partition", "offsets", "rows", "dead letters", "merged", "foreign", *Violation):
-        table.add_column(name, justify="right")
+    table = [("partition", "offsets", "rows", "dead letters", "merged", "foreign", *Violation)]
     for report in reports:
         span, result = report.span, report.result
-        offsets = f"{span.start} to {span.stop - 1}" if span.stop > span.start else "none settled"
+        offsets = f"{span.start} to {span.stop - 1}" if span.stop > span.start else "–"
         numbers = (result.rows, result.dead_letters, result.merged, result.foreign, *report.violations.values())
-        table.add_row(str(report.partition), offsets, *map(str, numbers))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+        table.append((str(report.partition), offsets, *map(str, numbers)))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        typer.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     for report in reports:
         for violation in Violation:
             for line in _lines(report.partition, violation, report.result.of(violation)):
-                console.print(line)
-    console.print("clean" if clean else "docs/runbook.md says what to do", style="green" if clean else "red")
+                typer.echo(line)
+    typer.echo("clean" if clean else "docs/runbook.md says what to do")
 
 
 def _lines(partition: int, violation: Violation, findings: Sequence[Finding]) -> list[str]:
