@@ -14,14 +14,18 @@ PIPES = 3_000
 
 async def _pipes() -> int:
     """Open, fill, read and close many pipes; how many descriptors that leaves open."""
-    before = len(list(Path("/dev/fd").iterdir()))
+    before = _open_descriptors()
     for _ in range(PIPES):
         pipe = await ResultPipe.open()
         pipe.written()
         assert await pipe.head(1) == (b"", True)
         pipe.close()
     await asyncio.sleep(0)
-    return len(list(Path("/dev/fd").iterdir())) - before
+    return _open_descriptors() - before
+
+
+def _open_descriptors() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
 def test_descriptors_when_pipes_are_closed(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ class ResultPipe:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         reader = asyncio.StreamReader(limit=PIPE_BYTES)
-        # libuv closes the read end, and after it uvloop closes the file: were that the owner, the second close could hit
-        # a table's file that a query has opened in between (uvloop#763).
+        # libuv closes the read end, and then uvloop closes the file: were that the owner, the second close could hit a
+        # table's file that a query has opened in between (uvloop#763).
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), io.FileIO(read_end, closefd=False)
         )
