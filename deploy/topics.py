@@ -6,11 +6,20 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 
+BROKERS_DEFAULT = -1
+"""Kafka takes this for `default.replication.factor` (KIP-464)."""
+
 
 async def create_topics(
-    kafka: KafkaSettings, partitions: int, replication: int = 1, min_insync: int = 1, retention_days: int = 7
+    kafka: KafkaSettings,
+    partitions: int,
+    replication: int = BROKERS_DEFAULT,
+    min_insync: int | None = None,
+    retention_days: int = 7,
 ) -> int:
     """Create the topics that are missing; returns how many partitions the raw topic has, which may be older.
+
+    How many copies there are, and how many of them must acknowledge, is the cluster's own default unless it is said.
 
     Raises:
         Unavailable: where Kafka does not answer, or does not make them.
@@ -19,10 +28,9 @@ async def create_topics(
     try:
         await admin.start()
         present = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+        durability = {} if min_insync is None else {"min.insync.replicas": str(min_insync)}
         missing = [
-            NewTopic(
-                spec.name, partitions, replication, topic_configs=spec.config | {"min.insync.replicas": str(min_insync)}
-            )
+            NewTopic(spec.name, partitions, replication, topic_configs=spec.config | durability)
             for spec in kafka.topics.specs(retention_days)
             if spec.name not in present
         ]
