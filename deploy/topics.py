@@ -30,7 +30,7 @@ async def create_topics(
         present = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
         durability = {} if min_insync is None else {"min.insync.replicas": str(min_insync)}
         missing = [
-            NewTopic(spec.name, partitions, replication, topic_configs=spec.config | durability)
+            _new_topic(spec.name, partitions, replication, spec.config | durability)
             for spec in kafka.topics.specs(retention_days)
             if spec.name not in present
         ]
@@ -42,6 +42,13 @@ async def create_topics(
     finally:
         await admin.close()
     return present.get(kafka.topics.raw, partitions)
+
+
+def _new_topic(name: str, partitions: int, replication: int, config: dict[str, str]) -> NewTopic:
+    topic = NewTopic(name, partitions, abs(replication), topic_configs=config)
+    # The constructor takes -1 for a mistake.
+    topic.replication_factor = replication
+    return topic
 
 
 def _raise_for(answers: list[tuple[str, int, str]]) -> None:
