@@ -12,7 +12,7 @@ from tests.faults.memory import MEBIBYTE, unbounded
         ([60, 80, 100, 110] + [112] * 36, None),
         ([100] * 10 + [130] * 10 + [104] * 20, None),
         ([100] * 20 + [150] * 20, "outgrew"),
-        ([100 + place for place in range(40)], "still grows"),
+        ([100] * 25 + [100 + 2 * place for place in range(15)], "still grows"),
     ],
 )
 def test_unbounded_when_sizes_move(sizes: list[int], verdict: str | None) -> None:
