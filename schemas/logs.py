@@ -18,6 +18,29 @@ _SHARED: list[structlog.types.Processor] = [
 # Local variables may hold a token or a payload.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
+OWN = ("ingress", "stream", "sink", "deploy", "schemas")
+REPEAT_SECONDS = 10.0
+MAX_MESSAGES = 1_000
+
+
+class _Seldom(logging.Filter):
+    """Passes a library's message once in REPEAT_SECONDS: aiokafka says tens of times a second that Kafka is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.split(".", 1)[0] in OWN:
+            return True
+        message = (record.name, str(record.msg))
+        if record.created - self._passed.get(message, 0.0) < REPEAT_SECONDS:
+            return False
+        if len(self._passed) >= MAX_MESSAGES:
+            self._passed.clear()
+        self._passed[message] = record.created
+        return True
+
 
 def configure(process: str, level: str, style: Literal["auto", "text", "json"]) -> None:
     """Send all logging of this process to standard output; every line carries the process's name."""
@@ -40,10 +63,11 @@ def configure(process: str, level: str, style: Literal["auto", "text", "json"]) 
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
+    handler.addFilter(_Seldom())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    for own in ("ingress", "stream", "sink", "deploy", "schemas"):
+    for own in OWN:
         logging.getLogger(own).setLevel(level.upper())
     structlog.contextvars.bind_contextvars(process=process)
 

@@ -42,3 +42,16 @@ def test_error_when_a_local_variable_is_secret(
     assert "it broke after 11 characters" in printed
     assert "hunter2" not in printed.replace('fail("evt_hunter2")', "")
     assert style == "text" or json.loads(printed)["event"] == "failed"
+
+
+def test_message_when_a_library_repeats_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """A library that says the same over and over is heard once; what we say ourselves is never held back."""
+    logs.configure("test", "info", "json")
+
+    for attempt in range(100):
+        logging.getLogger("aiokafka.client").warning("Unable connect to node with id %s", attempt)
+        logs.get_logger("sink.kafka").info("kafka_away")
+
+    printed = capfd.readouterr().out
+    assert printed.count("Unable connect") == 1
+    assert printed.count("kafka_away") == 100
