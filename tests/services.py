@@ -33,13 +33,13 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:
+def wait_until(condition: Callable[[], T], what: str, seconds: float = 30, every_seconds: float = 0.02) -> T:
     """Poll until the condition is true and return its value; the failure says what did not come."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {seconds} s: {what}")
-        time.sleep(0.02)
+        time.sleep(every_seconds)
     return value
 
 

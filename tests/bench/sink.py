@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import clickhouse_connect
@@ -27,8 +28,9 @@ from tests.sink import Warehouse, envelope, feed, running_sink
 
 RUN_RECORDS = 2_000
 REPETITIONS = 3
-ROWS = 600_000
+ROWS = 1_200_000
 LONGEST_SECONDS = 120
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def _comparison(alternative: str, ours: Sequence[float], theirs: Sequence[float]
 
 
 async def _sink(kafka: KafkaSettings, clickhouse: ClickHouseSettings, rows: int) -> float:
-    """Seconds from the opening of the first partition until every row can be counted."""
+    """Seconds from the opening of the first partition until ClickHouse has acknowledged every row."""
     clickhouse = await _fresh(clickhouse)
     warehouse = Warehouse(clickhouse)
     with tempfile.TemporaryDirectory() as folder:
@@ -74,8 +76,11 @@ async def _sink(kafka: KafkaSettings, clickhouse: ClickHouseSettings, rows: int)
         with running_sink(kafka, clickhouse, log, wait=False, sink_max_batch_age_seconds=1) as sink:
             wait_until(lambda: "partition_opened" in log.read_text("utf-8"), "partitions", LONGEST_SECONDS)
             started = time.perf_counter()
-            wait_until(lambda: warehouse.rows() >= rows, "all rows", LONGEST_SECONDS)
+            # Counting rows in ClickHouse over and over would cost it more than it costs its rivals.
+            stored = partial(sink.metric, "eventsapi_rows_inserted_total")
+            wait_until(lambda: stored() >= rows, "all rows", LONGEST_SECONDS, POLL_SECONDS)
             seconds = time.perf_counter() - started
+            assert warehouse.rows() == rows
             sink.terminate()
     await _rewind(kafka)
     return seconds
