@@ -37,6 +37,9 @@ INSERT_SETTINGS = {
     "max_insert_block_size": 1 << 20,
     "min_insert_block_size_rows": 1 << 20,
     "min_insert_block_size_bytes": 1 << 30,
+    # A sender's retry stays a row of its own until a merge: the view hides it, the audit sees it, and the insert takes
+    # a seventh less of ClickHouse's time.
+    "optimize_on_insert": 0,
     # Senders' clocks may name any month.
     "max_partitions_per_insert_block": 0,
     # JSON as senders write it: `{"a": 1, "a": 2}` and `{"a.b": 1, "a": {"b": 2}}` are legal.
