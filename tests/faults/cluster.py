@@ -15,7 +15,6 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local import backoff
-from deploy.local import kafka as local_kafka
 from deploy.local.clickhouse.users import Role, ensure_users
 from deploy.local.jars import cache_folder, fetch, locked_jars
 from deploy.local.kafka import Cluster, KafkaNode
@@ -31,7 +30,8 @@ from tests.services import PARTITIONS, eventually, free_port
 
 BROKERS = (1, 2, 3)
 MIN_INSYNC = 2
-HEAP_MEGABYTES = 256
+HEAP = ("-Xms128m", "-Xmx256m")
+"""Three brokers fit where one of the usual size does."""
 AWAY_SECONDS = 20
 """Kafka's controller gives up a silent broker after 9 s, and our clients give up a request after 10 s."""
 FAILOVER_SECONDS = 40
@@ -52,7 +52,6 @@ def cluster_faults() -> list[Fault]:
 async def running_cluster(folder: Path) -> AsyncIterator[Pipeline]:
     """Three brokers with the rest of the pipeline on them."""
     backoff.CALM_SECONDS = 2.0
-    local_kafka.HEAP_MEGABYTES = HEAP_MEGABYTES
     servers = {name: free_port() for name in LINKS}
     async with AsyncExitStack() as stack:
         links = {name: await stack.enter_async_context(proxy(servers[name])) for name in LINKS}
@@ -113,7 +112,8 @@ def _nodes(folder: Path) -> dict[int, KafkaNode]:
 
 def _broker_spec(number: int, node: KafkaNode) -> ProcessSpec:
     probe = f"kafka://{node.bootstrap_servers}"
-    return ProcessSpec(_name(number), tuple(node.prepare()), os.environ, "", probe, "", ready_seconds=90)
+    java, *options = (word for word in node.prepare() if not word.startswith(("-Xms", "-Xmx")))
+    return ProcessSpec(_name(number), (java, *HEAP, *options), os.environ, "", probe, "", ready_seconds=90)
 
 
 async def _leader_killed(pipeline: Pipeline) -> None:

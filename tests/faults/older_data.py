@@ -24,7 +24,7 @@ from schemas.settings import KafkaSettings
 from tests.faults.faults import Fault
 from tests.faults.ledger import Attempt, Ledger, Outcome
 from tests.faults.load import Load, Team
-from tests.faults.observe import observe
+from tests.faults.observe import lag, observe
 from tests.faults.pipeline import Pipeline
 from tests.faults.proxy import proxy
 from tests.stack import free_ports
@@ -141,6 +141,8 @@ async def make(revision: str, folder: Path, ledger: Ledger) -> list[Team]:
         await asyncio.sleep(BACKLOG_SECONDS)
         load.stopping.set()
         await sending
+        if not all((await lag(kafka)).values()):
+            raise RuntimeError(f"{revision} left nothing undone: {await lag(kafka)}")
     finally:
         await events.down()
     return teams
