@@ -8,6 +8,7 @@ import random
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,20 +43,30 @@ from tests.sink import (
 RUN = 300
 
 
+@dataclass
+class Written:
+    """How many runs were written into each partition so far."""
+
+    runs: int = 0
+
+
 @asynccontextmanager
-async def under_load(records: Feed, runs: int) -> AsyncIterator[None]:
-    """Write runs into all partitions, with the repeats that the stream makes after a crash, until the context ends."""
+async def under_load(records: Feed, runs: int | None = None) -> AsyncIterator[Written]:
+    """Write so many runs, or until the context ends, with the repeats that the stream makes after a crash."""
+    written, ended = Written(), asyncio.Event()
 
     async def write() -> None:
-        for number in range(runs):
-            start = number * RUN
+        while not ended.is_set() if runs is None else written.runs < runs:
+            start = written.runs * RUN
             # As after a crash of the stream: the run before comes once more, and this one starts within it.
-            repeated = RUN if number % 7 == 3 else 0
+            repeated = RUN if written.runs % 7 == 3 else 0
             await records.all(range(start - repeated, start + RUN))
+            written.runs += 1
             await asyncio.sleep(0.02)
 
     writing = asyncio.create_task(write())
-    yield
+    yield written
+    ended.set()
     await writing
 
 
@@ -188,14 +199,14 @@ async def test_rows_when_sinks_come_and_go(
     rows = "eventsapi_rows_inserted_total"
     async with feed(kafka) as records:
         with running_sink(kafka, clickhouse, tmp_path / "first.out") as first:
-            async with under_load(records, runs=60):
+            async with under_load(records) as written:
                 for _ in range(2):
                     with running_sink(kafka, clickhouse, tmp_path / "second.out", wait=False) as second:
                         await eventually(lambda: metric(second, rows, 1), "rows by the second")
                         before = await asyncio.to_thread(first.metric, rows)
                         await eventually(lambda: metric(first, rows, before + 1), "rows by the first")  # noqa: B023 - awaited here
                         assert await asyncio.to_thread(second.terminate) == 0
-            await stored(warehouse, 60 * RUN)
+            await stored(warehouse, written.runs * RUN)
 
 
 @pytest.mark.parametrize("there", [0, RUN // 2, RUN])
