@@ -30,10 +30,10 @@ class Group:
 def special_groups(away_seconds: float) -> list[Group]:
     """All of them; `away_seconds` is how long servers are away where memory is watched."""
     return [
-        Group(running_pipeline, flood_faults()),
+        *(Group(running_within_bounds, [fault]) for fault in memory_faults(away_seconds)),
         Group(running_cluster, cluster_faults()),
-        Group(running_on_small_disks, disk_faults()),
         Group(running_with_own_clocks, clock_faults()),
         Group(running_on_older_data, older_data_faults()),
-        Group(running_within_bounds, memory_faults(away_seconds)),
+        Group(running_on_small_disks, disk_faults()),
+        Group(running_pipeline, flood_faults()),
     ]
