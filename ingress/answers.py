@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from multidict import istr
 
+from ingress.batch import Result, Status
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 
 RETRY_AFTER_SECONDS = 1
@@ -25,6 +26,18 @@ class Refusal(msgspec.Struct, omit_defaults=True):
     message: str
     request_id: str
     field: str | None = None
+    results: list[Result] | None = None
+
+
+class BatchAnswer(msgspec.Struct):
+    """The body of the answer to a batch of which something was accepted.
+
+    Attributes:
+        success: whether all of it was.
+    """
+
+    success: bool
+    results: list[Result]
 
 
 def request_id(request: web.BaseRequest) -> str:
@@ -39,6 +52,20 @@ def accepted(event_id: str, name: str) -> web.Response:
     return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
 
 
+def batch(results: list[Result], name: str) -> web.Response:
+    """What became of each event: 503 where that is not known of all, a refusal where all are rejected, else 200."""
+    statuses = {result.status for result in results}
+    if Status.UNKNOWN in statuses:
+        message = "Kafka has not acknowledged all events in time: send those again with the same ids."
+        return _answer(ErrorCode.UNAVAILABLE, message, name, results=results)
+    if statuses == {Status.REJECTED}:
+        first = results[0]
+        message = f"No event was accepted.  The first: {first.message}"
+        return _answer(first.code or ErrorCode.BAD_REQUEST, message, name, field=first.field, results=results)
+    body = msgspec.json.encode(BatchAnswer(Status.REJECTED not in statuses, results))
+    return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
+
+
 def refused(refusal: InvalidEvent, name: str) -> web.Response:
     """The request can never succeed as it is."""
     return _answer(refusal.code, refusal.message, name, field=refusal.field)
@@ -46,9 +73,7 @@ def refused(refusal: InvalidEvent, name: str) -> web.Response:
 
 def unavailable(away: Unavailable, name: str) -> web.Response:
     """The request may succeed later; whether it has an effect already is unknown."""
-    answer = _answer(ErrorCode.UNAVAILABLE, str(away), name)
-    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return answer
+    return _answer(ErrorCode.UNAVAILABLE, str(away), name)
 
 
 def told(status: int, facts: dict[str, bool], name: str) -> web.Response:
@@ -56,6 +81,11 @@ def told(status: int, facts: dict[str, bool], name: str) -> web.Response:
     return web.Response(status=status, body=msgspec.json.encode(facts), headers={**_HEADERS, REQUEST_ID: name})
 
 
-def _answer(code: ErrorCode, message: str, name: str, field: str | None = None) -> web.Response:
-    body = msgspec.json.encode(Refusal(success=False, code=code.value, message=message, request_id=name, field=field))
-    return web.Response(status=code.status, body=body, headers={**_HEADERS, REQUEST_ID: name})
+def _answer(
+    code: ErrorCode, message: str, name: str, field: str | None = None, results: list[Result] | None = None
+) -> web.Response:
+    refusal = Refusal(success=False, code=code.value, message=message, request_id=name, field=field, results=results)
+    headers = {**_HEADERS, REQUEST_ID: name}
+    if code is ErrorCode.UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return web.Response(status=code.status, body=msgspec.json.encode(refusal), headers=headers)

@@ -16,6 +16,7 @@ from ingress.server import PublicServer, Route
 from ingress.settings import IngressSettings
 from schemas.health import health_listener
 from schemas.logs import get_logger
+from schemas.segment import CALLS
 from schemas.settings import SettingsError
 
 # What is left of requests that did not finish within INGRESS_SHUTDOWN_SECONDS.
@@ -58,6 +59,9 @@ async def serve(settings: IngressSettings) -> None:
 def _routes(events: Events, health: Health) -> list[Route]:
     return [
         Route("/v1/event", POST=events.post_event),
+        Route("/v1/batch", POST=events.post_batch),
+        Route("/v1/b", POST=events.post_batch),
+        *(Route(f"/v1/{path}", POST=events.post_call(kind)) for kind in CALLS for path in (kind, kind[0])),
         Route("/livez", GET=health.live, HEAD=health.live),
         Route("/readyz", GET=health.ready, HEAD=health.ready),
     ]

@@ -62,8 +62,8 @@ def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 def too_large(max_bytes: int) -> InvalidEvent:
-    """The refusal of a body over the limit."""
-    return InvalidEvent(ErrorCode.TOO_LARGE, f"An event must not be larger than {max_bytes} bytes.")
+    """The refusal of an event or a body over its limit."""
+    return InvalidEvent(ErrorCode.TOO_LARGE, f"It must not be larger than {max_bytes} bytes.")
 
 
 def _decompress(body: bytes, new: Callable[[bytes], _Decompressor], max_length: int) -> bytes:

@@ -1,6 +1,6 @@
 """From an accepted event to its raw record.  Pure: no I/O, time and randomness are arguments.
 
-Invariant: the record's value is the body, byte for byte.
+Invariant: the record's value is the body, or its slice of a batch, byte for byte.
 """
 
 import re
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from schemas import topics
-from schemas.events import FORMAT, EventV1, derive_event_id
+from schemas import events, segment, topics
+from schemas.events import derive_event_id
+from schemas.formats import Event
 from schemas.topics import Headers
 
 UUID7_RANDOM_BYTES = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_EVENT_V1 = ((topics.FORMAT, events.FORMAT.encode()),)
+_CALLS = {kind: ((topics.FORMAT, segment.FORMAT.encode()), (topics.KIND, kind.encode())) for kind in segment.CALLS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,14 @@ class Arrival(NamedTuple):
     """How a request came.
 
     Attributes:
-        micros: when it had been read, in microseconds since 1970.
-        random: UUID7_RANDOM_BYTES of randomness for the event id.
-        traceparent: the header as sent; it goes on where it is well-formed.
+        milliseconds: when it had been read, since 1970.
+        random: UUID7_RANDOM_BYTES of randomness for each event's id.
+        headers: what each of its records carries; made once for all of them.
     """
 
-    micros: int
+    milliseconds: int
     random: bytes
-    traceparent: str | None = None
+    headers: tuple[tuple[str, bytes], ...]
 
 
 class RawRecord(NamedTuple):
@@ -59,28 +62,36 @@ class RawRecord(NamedTuple):
 
 def sender(team: str, token_id: str, *, enabled: bool, expires_at: float) -> Sender:
     """The sender of one token."""
-    headers = ((topics.TEAM, team.encode()), (topics.TOKEN_ID, token_id.encode()), (topics.FORMAT, FORMAT.encode()))
+    headers = ((topics.TEAM, team.encode()), (topics.TOKEN_ID, token_id.encode()))
     return Sender(team, token_id, enabled, expires_at, headers)
 
 
-def wrap(event: EventV1, body: bytes, sender: Sender, arrival: Arrival) -> RawRecord:
-    """The raw record of an event that `parse_event` read from this body.
+def arrival(micros: int, random: bytes, sent_at: datetime | None = None, traceparent: str | None = None) -> Arrival:
+    """The arrival of a request; `micros` since 1970, the others as the sender said, where it did."""
+    received_at = (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds")
+    headers = [(topics.RECEIVED_AT, received_at.encode())]
+    if sent_at is not None:
+        headers.append((topics.SENT_AT, sent_at.isoformat().encode()))
+    if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
+        headers.append((topics.TRACEPARENT, traceparent.encode()))
+    return Arrival(micros // 1000, random, tuple(headers))
+
+
+def wrap(event: Event, value: bytes, sender: Sender, arrival: Arrival, number: int = 0) -> RawRecord:
+    """The raw record of an event that was parsed from this value, the so-manieth of its request.
 
     A sender's own `id` always gives the same event id; otherwise it is minted from time and randomness.
     """
     if event.id is None:
-        event_id = uuid7(arrival.micros // 1000, arrival.random)
+        at = number * UUID7_RANDOM_BYTES
+        event_id = uuid7(arrival.milliseconds, arrival.random[at : at + UUID7_RANDOM_BYTES])
     else:
         event_id = str(derive_event_id(sender.team, event.id))
-    received_at = (_EPOCH + timedelta(microseconds=arrival.micros)).isoformat(timespec="microseconds")
-    headers = [
-        (topics.EVENT_ID, event_id.encode()),
-        *sender.headers,
-        (topics.RECEIVED_AT, received_at.encode()),
-    ]
-    if arrival.traceparent is not None and _TRACEPARENT.fullmatch(arrival.traceparent):
-        headers.append((topics.TRACEPARENT, arrival.traceparent.encode()))
-    return RawRecord(event_id, f"{sender.team}/{event.user_id or event_id}".encode(), body, headers)
+    key = f"{sender.team}/{event_id if event.user_id in {None, ''} else event.user_id}".encode()
+    form = _CALLS.get(event.kind, _EVENT_V1)
+    return RawRecord(
+        event_id, key, value, [(topics.EVENT_ID, event_id.encode()), *sender.headers, *form, *arrival.headers]
+    )
 
 
 def uuid7(milliseconds: int, random: bytes) -> str:

@@ -1,22 +1,38 @@
-"""What the public routes do with a request."""
+"""What the public routes do with a request: who sends it, what is in it, and 200 only when Kafka has it."""
 
 import os
 import time
+from collections import Counter
+from datetime import datetime
+from typing import Annotated
 
+import msgspec
 from aiohttp import web
 from multidict import istr
 
-from ingress import answers
+from ingress import answers, batch
 from ingress.auth import TokenSnapshot
-from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, wrap
+from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Sender, arrival, wrap
 from ingress.producer import Producer
-from ingress.requests import authenticate, check_head, continue_if_expected, read_body
+from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, read_body, token_of, wrong_media_type
+from ingress.server import Act
 from ingress.settings import IngressSettings
-from schemas.events import parse_event
-from schemas.metrics import EVENTS_ACCEPTED
+from schemas.errors import ErrorCode, InvalidEvent, Unavailable
+from schemas.events import check_time, parse_event
+from schemas.formats import Event
+from schemas.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
+from schemas.segment import parse_call
 
 # Looked up with each request: without letter case to be folded each time.
 TRACEPARENT = istr("traceparent")
+
+
+class _Keyed(msgspec.Struct, gc=False):
+    write_key: str | None = msgspec.field(default=None, name="writeKey")
+
+
+_decode_keyed = msgspec.json.Decoder(_Keyed).decode
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Events:
@@ -24,26 +40,125 @@ class Events:
 
     def __init__(self, settings: IngressSettings, tokens: TokenSnapshot, producer: Producer) -> None:
         # Attributes of a pydantic model are slow to read; these are read with each request.
-        self._max_bytes = settings.ingress_max_event_bytes
+        self._max_event_bytes = settings.ingress_max_event_bytes
+        self._max_batch_bytes = settings.ingress_max_batch_bytes
+        self._max_batch_events = settings.ingress_max_batch_events
         self._body_timeout_seconds = settings.ingress_body_timeout_seconds
         self._deadline_seconds = settings.ingress_deadline_seconds
         self._tokens = tokens
         self._producer = producer
 
     async def post_event(self, request: web.BaseRequest, name: str) -> web.Response:
-        """`POST /v1/event`: 200 when the event is in Kafka on all replicas, not before.
+        """`POST /v1/event`.
 
         Raises:
             InvalidEvent: where the request or its event can never be accepted.
             Unavailable: where the event was not acknowledged.
         """
-        sender = authenticate(request, self._tokens)
-        encoding = check_head(request, self._max_bytes)
-        await continue_if_expected(request)
-        body = await read_body(request, encoding, self._max_bytes, self._body_timeout_seconds)
-        event = parse_event(body)
-        arrival = Arrival(time.time_ns() // 1000, os.urandom(UUID7_RANDOM_BYTES), request.headers.get(TRACEPARENT))
+        sender = self._sender(request)
+        if sender is None:
+            raise no_token(in_body=False)
+        if media_type(request) not in {JSON, PLAIN}:
+            raise wrong_media_type((JSON,))
+        body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
+        return await self._publish(parse_event(body), body, sender, _arrival(request), name)
+
+    def post_call(self, kind: str) -> Act:
+        """`POST /v1/track` and its like, as the clients of the Segment family send them, whatever their Content-Type.
+
+        Raises:
+            InvalidEvent: where the request or its call can never be accepted.
+            Unavailable: where the call was not acknowledged.
+        """
+
+        async def post(request: web.BaseRequest, name: str) -> web.Response:
+            sender = self._sender(request)
+            body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
+            if sender is None:
+                sender, body = self._find_in_body(body)
+            call = parse_call(kind, body)
+            return await self._publish(call, body, sender, _arrival(request, call.sent_at), name)
+
+        return post
+
+    async def post_batch(self, request: web.BaseRequest, name: str) -> web.Response:
+        """`POST /v1/batch`: our events or the Segment family's calls, as NDJSON, or as JSON whatever the Content-Type.
+
+        Raises:
+            InvalidEvent: where the request can never be accepted; the faults of single events are in the answer.
+            Unavailable: where no token is known yet.
+        """
+        sender, lines = self._sender(request), media_type(request) in NDJSON
+        if lines and sender is None:
+            raise no_token(in_body=False)
+        body = await read_body(request, self._max_batch_bytes, self._body_timeout_seconds)
+        if sender is None:
+            sender, body = self._find_in_body(body)
+        items, sent_at = batch.split_lines(body) if lines else batch.split_array(body)
+        if len(items) > self._max_batch_events:
+            message = f"A batch must not hold more than {self._max_batch_events} events; this one has {len(items)}."
+            raise InvalidEvent(ErrorCode.TOO_MANY_EVENTS, message, "batch")
+        found = batch.sort(items, sender, _arrival(request, sent_at, len(items)), self._max_event_bytes)
+        outcomes = await self._publish_all(found)
+        EVENTS_ACCEPTED.inc(sum(outcomes))
+        for code, count in Counter(result.code for result in found.rejected).items():
+            EVENTS_REFUSED.labels(code).inc(count)
+        return answers.batch(found.results(outcomes), name)
+
+    async def _publish(self, event: Event, body: bytes, sender: Sender, arrival: Arrival, name: str) -> web.Response:
         record = wrap(event, body, sender, arrival)
-        await self._producer.publish(record).acknowledged(self._deadline_seconds)
+        if error := await self._producer.publish(record).outcome(self._deadline_seconds):
+            raise error
         EVENTS_ACCEPTED.inc()
         return answers.accepted(record.event_id, name)
+
+    async def _publish_all(self, found: batch.Sorted) -> list[bool]:
+        """Whether Kafka has each of the accepted records."""
+        flushes = []
+        try:
+            for _, record in found.accepted:
+                flushes.append(self._producer.publish(record))
+        except Unavailable:
+            # What was put in before goes its way; of the rest nothing is known, as of everything that is late.
+            pass
+        waiting = {flush: flush.outcome(self._deadline_seconds) for flush in set(flushes)}
+        acknowledged = {flush: await outcome is None for flush, outcome in waiting.items()}
+        known = [acknowledged[flush] for flush in flushes]
+        return known + [False] * (len(found.accepted) - len(known))
+
+    def _sender(self, request: web.BaseRequest) -> Sender | None:
+        """Who sends, by the request's head; None where there is no token in it."""
+        token = token_of(request)
+        return None if token is None else self._tokens.find(token, time.time())
+
+    def _find_in_body(self, body: bytes) -> tuple[Sender, bytes]:
+        """Who sends, by the body's writeKey; and the body without it, since others read the raw topic."""
+        try:
+            token = _decode_keyed(body).write_key
+        except (msgspec.MsgspecError, RecursionError):
+            token = None
+        if not token:
+            raise no_token(in_body=True)
+        secret = token.encode()
+        return self._tokens.find(token, time.time()), body.replace(secret, b"*" * len(secret))
+
+
+def _arrival(request: web.BaseRequest, sent_at: str | None = None, events: int = 1) -> Arrival:
+    return arrival(
+        time.time_ns() // 1000,
+        os.urandom(UUID7_RANDOM_BYTES * events),
+        _time(sent_at),
+        request.headers.get(TRACEPARENT),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    """When the sender says that it sent; None where that cannot be read, since nothing depends on it but the clock."""
+    if text is None:
+        return None
+    try:
+        time = msgspec.convert(text, _Time)
+        check_time(time)
+    except (msgspec.ValidationError, InvalidEvent):
+        return None
+    return time

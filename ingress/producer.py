@@ -55,21 +55,18 @@ class Flush:
         size: int = added.size
         return size
 
-    async def acknowledged(self, seconds: float) -> None:
-        """Wait until Kafka has the batch, at most so long; to be called without a pause after `Producer.publish`.
+    def outcome(self, seconds: float) -> asyncio.Future[Unavailable | None]:
+        """None when Kafka has the batch, or, after so long at most, why that is not known.
 
-        One timer serves all who wait: asyncio.wait and asyncio.timeout cost more per request than all the rest of it.
-
-        Raises:
-            Unavailable: where the batch was not acknowledged; it may be later.
+        To be called without a pause after `Producer.publish`.  One timer serves all who wait: asyncio.wait and
+        asyncio.timeout cost more per request than all the rest of it.
         """
         expires_at = self._loop.time() + seconds
         waiter: asyncio.Future[Unavailable | None] = self._loop.create_future()
         self._waiters.append((expires_at, waiter))
         if self._timer is None:
             self._timer = self._loop.call_at(expires_at, self._expire)
-        if error := await waiter:
-            raise error
+        return waiter
 
     def settle(self, outcome: Unavailable | None) -> None:
         """Tell all who still wait."""
@@ -202,7 +199,7 @@ class Producer:
         return sum(lane.pending_bytes for lane in self._lanes)
 
     def publish(self, record: RawRecord) -> Flush:
-        """Put a record behind all others of its partition; `Flush.acknowledged` waits for it.
+        """Put a record behind all others of its partition; `Flush.outcome` tells what became of it.
 
         Raises:
             Unavailable: where Kafka was not reached yet, or too much waits for it.

@@ -1,63 +1,100 @@
-"""What a request must be before its event is looked at: authenticated, JSON, not too large, not too slow."""
+"""What a request must be before its events are looked at: of a type we read, not too large, not too slow."""
 
 import asyncio
-import time
+import binascii
+from base64 import b64decode
 
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import istr
 
-from ingress.auth import TokenSnapshot
 from ingress.body import IDENTITY, check_encoding, decompress, too_large
-from ingress.envelope import Sender
 from schemas.errors import ErrorCode, InvalidEvent
 
 TOKEN_HEADER = istr("X-Auth-Token")
+JSON = "application/json"
+# What a browser sends without asking first (fetch.spec.whatwg.org, "CORS-safelisted request-header").
+PLAIN = "text/plain"
+NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
-_JSON = "application/json"
 
-
-def authenticate(request: web.BaseRequest, tokens: TokenSnapshot) -> Sender:
-    """Who sends this request.
+def token_of(request: web.BaseRequest) -> str | None:
+    """The token in the request's head; None where there is none.
 
     Raises:
-        InvalidEvent: where there is not exactly one token, or the snapshot refuses it.
-        Unavailable: where no token is known yet.
+        InvalidEvent: where there are several: a proxy might have checked the one and we the other.
     """
     given = request.headers.getall(TOKEN_HEADER, ())
-    # Two: a proxy might have checked the one and we the other.
-    if len(given) != 1 or not given[0]:
-        raise InvalidEvent(ErrorCode.MISSING_TOKEN, f"Send the team's token in one header {TOKEN_HEADER}.")
-    return tokens.find(given[0], time.time())
+    authorization = request.headers.getall(hdrs.AUTHORIZATION, ())
+    if authorization:
+        given = [*given, *map(_credentials, authorization)]
+    if len(given) > 1:
+        raise InvalidEvent(ErrorCode.MISSING_TOKEN, "Send one token, in one header.")
+    return given[0] if given and given[0] else None
 
 
-def check_head(request: web.BaseRequest, max_bytes: int) -> str:
-    """Check everything about the body that can be known before it is read, and return its coding.
+def no_token(*, in_body: bool) -> InvalidEvent:
+    """The refusal of a request without a token."""
+    places = f"the header {TOKEN_HEADER}, as Bearer or as user of Basic{', or as writeKey in the body' * in_body}"
+    return InvalidEvent(ErrorCode.MISSING_TOKEN, f"Send the team's token in {places}.")
+
+
+def media_type(request: web.BaseRequest) -> str:
+    """The body's type without its parameters; empty where there is none, or several.
 
     Raises:
-        InvalidEvent: where the body is not JSON, or too large, or in a coding that we do not know.
+        InvalidEvent: where the body is said to be text that is not UTF-8: JSON always is.
     """
-    if request.headers.get(hdrs.CONTENT_TYPE) != _JSON:
-        _check_content_type(request)
+    given = request.headers.getall(hdrs.CONTENT_TYPE, ())
+    if len(given) != 1:
+        return ""
+    if given[0] == JSON:
+        return JSON
+    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise wrong_media_type((JSON,))
+    return request.content_type
+
+
+def wrong_media_type(right: tuple[str, ...]) -> InvalidEvent:
+    """The refusal of a body of another type."""
+    message = f"Content-Type must be {' or '.join(right)}; JSON is always UTF-8."
+    return InvalidEvent(ErrorCode.UNSUPPORTED_MEDIA_TYPE, message)
+
+
+async def read_body(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
+    """The plain bytes of the body; what its head says of it is checked first, so that nothing is sent in vain.
+
+    Raises:
+        InvalidEvent: where it does not arrive in time, is too large, in an unknown coding, or not well-formed.
+    """
     if request.content_length is not None and request.content_length > max_bytes:
         raise too_large(max_bytes)
     codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
-    return check_encoding(",".join(codings)) if codings else IDENTITY
+    encoding = check_encoding(",".join(codings)) if codings else IDENTITY
+    await _continue_if_expected(request)
+    body = await _received(request, max_bytes, timeout_seconds)
+    if len(body) > max_bytes:
+        raise too_large(max_bytes)
+    return decompress(body, encoding, max_bytes)
 
 
-def _check_content_type(request: web.BaseRequest) -> None:
-    given = request.headers.getall(hdrs.CONTENT_TYPE, ())
-    charset = (request.charset or "utf-8").lower() if given else ""
-    if len(given) != 1 or request.content_type != _JSON or charset not in {"utf-8", "utf8"}:
-        message = "Content-Type must be application/json; JSON is always UTF-8."
-        raise InvalidEvent(ErrorCode.UNSUPPORTED_MEDIA_TYPE, message)
+async def _received(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
+    try:
+        if request.content.is_eof():
+            # The usual case: it came in one piece with the head, and needs no timer.
+            return request.content.read_nowait()
+        async with asyncio.timeout(timeout_seconds):
+            return await request.read()
+    except TimeoutError as error:
+        message = f"The body did not arrive within {timeout_seconds:g} s."
+        raise InvalidEvent(ErrorCode.SLOW_BODY, message) from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise too_large(max_bytes) from error
+    except web.RequestPayloadError as error:
+        raise InvalidEvent(ErrorCode.BAD_REQUEST, "The body is not well-formed HTTP.") from error
 
 
-async def continue_if_expected(request: web.BaseRequest) -> None:
-    """Ask for the body where the client waits for that; to be called when everything else is checked.
-
-    Raises:
-        InvalidEvent: where it expects something else: 100-continue is all there is (RFC 9110, 10.1.1).
-    """
+async def _continue_if_expected(request: web.BaseRequest) -> None:
+    """Ask for the body where the client waits for that: 100-continue is all there is (RFC 9110, 10.1.1)."""
     expected = request.headers.get(hdrs.EXPECT)
     if expected is None or request.version < HttpVersion11:
         return
@@ -68,26 +105,14 @@ async def continue_if_expected(request: web.BaseRequest) -> None:
     request.writer.output_size = 0
 
 
-async def read_body(request: web.BaseRequest, encoding: str, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The plain bytes of the body.
-
-    Raises:
-        InvalidEvent: where it does not arrive in time, is too large, or is not well-formed.
-    """
+def _credentials(authorization: str) -> str:
+    """The token of an Authorization header, empty where it holds none: Bearer, or the user of Basic."""
+    scheme, _, credentials = authorization.strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    if scheme.lower() != "basic":
+        return ""
     try:
-        if request.content.is_eof():
-            # The usual case: it came in one piece with the head, and needs no timer.
-            body = request.content.read_nowait()
-            if len(body) > max_bytes:
-                raise too_large(max_bytes)
-        else:
-            async with asyncio.timeout(timeout_seconds):
-                body = await request.read()
-    except TimeoutError as error:
-        message = f"The body did not arrive within {timeout_seconds:g} s."
-        raise InvalidEvent(ErrorCode.SLOW_BODY, message) from error
-    except web.HTTPRequestEntityTooLarge as error:
-        raise too_large(max_bytes) from error
-    except web.RequestPayloadError as error:
-        raise InvalidEvent(ErrorCode.BAD_REQUEST, "The body is not well-formed HTTP.") from error
-    return decompress(body, encoding, max_bytes)
+        return b64decode(credentials.strip(), validate=True).partition(b":")[0].decode()
+    except (binascii.Error, UnicodeError, ValueError):
+        return ""

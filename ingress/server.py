@@ -45,7 +45,9 @@ class Route:
         if self.methods:
             message = f"This path takes {' and '.join(self.methods)} only."
             raise InvalidEvent(ErrorCode.METHOD_NOT_ALLOWED, message)
-        raise InvalidEvent(ErrorCode.NOT_FOUND, "There is nothing at this path; events go to POST /v1/event.")
+        raise InvalidEvent(
+            ErrorCode.NOT_FOUND, "There is nothing at this path; events go to POST /v1/event or /v1/batch."
+        )
 
     def count(self, status: int, seconds: float) -> None:
         """Count one answer."""
@@ -60,7 +62,7 @@ class PublicServer(web.Server):
     """Every connection and every request of the public listener."""
 
     def __init__(self, routes: list[Route], settings: IngressSettings, health: Health) -> None:
-        loop, max_bytes = asyncio.get_running_loop(), settings.ingress_max_event_bytes
+        loop, max_bytes = asyncio.get_running_loop(), settings.ingress_max_batch_bytes
         super().__init__(
             self._answer,
             request_factory=lambda message, payload, protocol, writer, task: web.BaseRequest(

@@ -12,9 +12,11 @@ class IngressSettings(Settings, KafkaSettings, AccountsSettings):
     ingress_host: str = Field("127.0.0.1", description="address of the public HTTP listener")
     ingress_port: int = Field(8080, ge=0, le=65535, description="its port")
     ingress_metrics_port: int = Field(9101, ge=0, le=65535, description="port of the Prometheus and health listener")
-    ingress_max_event_bytes: int = Field(
-        32 << 10, ge=1024, le=512 << 10, description="the largest body, before and after decompression"
+    ingress_max_event_bytes: int = Field(32 << 10, ge=1024, le=512 << 10, description="the largest event")
+    ingress_max_batch_bytes: int = Field(
+        1 << 20, ge=1024, le=64 << 20, description="the largest body of a batch, before and after decompression"
     )
+    ingress_max_batch_events: int = Field(2500, ge=1, le=100_000, description="the most events of a batch")
     ingress_body_timeout_seconds: PositiveFloat = Field(10, description="how long a body may take to arrive")
     ingress_deadline_seconds: PositiveFloat = Field(10, description="how long to wait for Kafka before answering 503")
     ingress_max_pending_bytes: PositiveInt = Field(

@@ -37,7 +37,7 @@ class ErrorCode(StrEnum):
     INVALID_VALUE = "invalid_value", 400, "A member has the right type, but not a value that is allowed."
     INVALID_TIMESTAMP = "invalid_timestamp", 400, "The timestamp is no RFC 3339 time with a zone, or out of range."
     TOO_DEEP = "too_deep", 400, "Objects and arrays nest too deep."
-    TOO_LARGE = "too_large", 413, "The event is larger than allowed."
+    TOO_LARGE = "too_large", 413, "The event, or the body, is larger than allowed."
     # The raw record around it: written by somebody else than the ingress.
     MISSING_HEADER = "missing_header", 400, "The raw record lacks a header."
     INVALID_HEADER = "invalid_header", 400, "A header of the raw record cannot be read."
@@ -46,13 +46,14 @@ class ErrorCode(StrEnum):
     NOT_INSERTABLE = "not_insertable", 400, "ClickHouse does not take the normalized record as a row."
     # The request.
     BAD_REQUEST = "bad_request", 400, "The request is not well-formed HTTP, or contradicts itself."
-    MISSING_TOKEN = "missing_token", 401, "There is no X-Auth-Token, or more than one."
+    MISSING_TOKEN = "missing_token", 401, "The request holds no token, or more than one."
     UNKNOWN_TOKEN = "unknown_token", 401, "The token is not known, was revoked, or has expired."
     TEAM_DISABLED = "team_disabled", 403, "The Events API is not enabled for the token's team."
     NOT_FOUND = "not_found", 404, "There is nothing at this path."
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The path exists, but not for this method."
+    TOO_MANY_EVENTS = "too_many_events", 413, "The batch holds more events than allowed."
     SLOW_BODY = "slow_body", 408, "The body did not arrive in time."
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body's Content-Type is not application/json."
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body's Content-Type is not one that this path takes."
     UNSUPPORTED_ENCODING = (
         "unsupported_encoding",
         415,

@@ -15,6 +15,7 @@ EVENT_ID = "event_id"
 TEAM = "team"
 TOKEN_ID = "token_id"  # noqa: S105 - a header's name
 FORMAT = "format"
+KIND = "kind"
 RECEIVED_AT = "received_at"
 SENT_AT = "sent_at"
 TRACEPARENT = "traceparent"

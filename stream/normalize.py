@@ -8,21 +8,23 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
-from schemas import events
+from schemas import events, formats
 from schemas.codec import encode_envelope
 from schemas.ddl import is_team_slug
 from schemas.errors import ErrorCode, InvalidEvent
+from schemas.free_json import json_text
 from schemas.topics import (
     DETAIL,
     EVENT_ID,
     FIELD,
     FORMAT,
+    KIND,
     MAX_RECORD_BYTES,
     RAW_OFFSET,
     RAW_PARTITION,
@@ -32,17 +34,18 @@ from schemas.topics import (
     TEAM,
 )
 
-KIND_EVENT = "event"
+# Shorter differences between clocks are taken for the time that a request was on its way.
+SKEW_MICROS = 120_000_000
 MAX_DETAIL_CHARACTERS = 500
 NOT_COPIED = "The raw record is too large to be copied: read it at raw_partition and raw_offset."
 
 # What event_id, team and raw_offset take at most, names included.
 _HEADER_BYTES = 256
-_EVENT_V1 = events.FORMAT.encode()
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 # What ClickHouse's DateTime64(6) holds.
 _YEARS = range(1900, 2299)
+_EARLIEST_MICROS, _LATEST_MICROS = (events.to_micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (1900, 2299))
 _OWN_HEADERS = frozenset({REASON, FIELD, DETAIL, RAW_PARTITION, RAW_OFFSET})
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
@@ -115,27 +118,25 @@ def normalize(record: RawRecord) -> Record:
     event_id = _event_id(_header(headers, EVENT_ID))
     team = _team(_header(headers, TEAM))
     received_at = _micros(RECEIVED_AT, _header(headers, RECEIVED_AT))
-    sent_at = headers.get(SENT_AT)
-    if _header(headers, FORMAT) != _EVENT_V1:
-        raise InvalidEvent(ErrorCode.UNKNOWN_FORMAT, f"format must be {events.FORMAT}.", FORMAT)
+    sent_at = None if (sent := headers.get(SENT_AT)) is None else _micros(SENT_AT, sent)
     if record.key is None:
         raise InvalidEvent(ErrorCode.MISSING_MEMBER, "The raw record has no key.", "key")
     if record.value is None:
         raise InvalidEvent(ErrorCode.INVALID_JSON, "The raw record has no value.")
-    event = events.parse_event(record.value)
+    event = formats.parse(_format(_header(headers, FORMAT)), _format(headers.get(KIND) or b""), record.value)
     value = encode_envelope(
         {
             "event_id": event_id,
             "team": team,
             "event": event.event,
-            "kind": KIND_EVENT,
-            "user_id": event.user_id or "",
-            "anonymous_id": event.anonymous_id or "",
-            "occurred_at": received_at if event.timestamp is None else events.to_micros(event.timestamp),
-            "sent_at": None if sent_at is None else _micros(SENT_AT, sent_at),
+            "kind": event.kind,
+            "user_id": _id_text(event.user_id),
+            "anonymous_id": _id_text(event.anonymous_id),
+            "occurred_at": received_at if event.time is None else occurred_at(event.time, sent_at, received_at),
+            "sent_at": sent_at,
             "received_at": received_at,
-            "properties_json": events.json_text(event.properties),
-            "context_json": events.json_text(event.context),
+            "properties_json": event.properties_json,
+            "context_json": json_text(event.context),
             "raw_partition": record.partition,
             "raw_offset": record.offset,
         }
@@ -147,6 +148,18 @@ def normalize(record: RawRecord) -> Record:
         value,
         [(EVENT_ID, event_id.encode()), (TEAM, team.encode()), (RAW_OFFSET, b"%d" % record.offset)],
     )
+
+
+def occurred_at(time: datetime, sent_at: int | None, received_at: int) -> int:
+    """When an event happened, in microseconds since 1970, by our clock where the sender's is plainly wrong.
+
+    Sender and ingress tell when the request was sent and received; what lies between is the difference of their clocks
+    and the time on the way.  Up to SKEW_MICROS nobody can tell the two apart, and the sender's word stands.
+    """
+    occurred = events.to_micros(time)
+    if sent_at is None or abs(received_at - sent_at) <= SKEW_MICROS:
+        return occurred
+    return min(max(occurred + received_at - sent_at, _EARLIEST_MICROS), _LATEST_MICROS)
 
 
 def dead_letter(record: RawRecord, error: InvalidEvent) -> Record:
@@ -199,6 +212,16 @@ def _team(header: bytes) -> str:
     if not is_team_slug(slug):
         raise InvalidEvent(ErrorCode.INVALID_HEADER, "The header team must be the slug of a team.", TEAM)
     return slug
+
+
+# Few words, in every record.
+@lru_cache(maxsize=64)
+def _format(header: bytes) -> str:
+    return _text(FORMAT, header)
+
+
+def _id_text(member: str | int | None) -> str:
+    return "" if member is None else str(member)
 
 
 def _micros(name: str, header: bytes) -> int:

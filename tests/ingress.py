@@ -40,9 +40,14 @@ class Ingress:
     log: Path
 
     @property
+    def base_url(self) -> str:
+        """The public listener."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
         """Where events go."""
-        return f"http://127.0.0.1:{self.port}/v1/event"
+        return f"{self.base_url}/v1/event"
 
     def is_ready(self) -> bool:
         """Whether it says that it is ready; False where it does not answer."""

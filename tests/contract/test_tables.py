@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import ENVELOPE_CONTAINER
-from schemas.events import MAX_DEPTH, json_text, parse_event
+from schemas.events import parse_event
+from schemas.free_json import MAX_DEPTH, json_text
 from schemas.settings import ClickHouseSettings
 from sink.tables import Tables
 from sink.writer import Writer

@@ -4,6 +4,7 @@ Groups of faults run side by side, each in a process and on a pipeline of its ow
 """
 
 import asyncio
+import logging
 import multiprocessing
 import random
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,8 @@ def _only(groups: Iterable[Group], words: str) -> Iterator[Group]:
 
 def run_group(choice: Choice, number: int) -> list[Result]:
     """All runs of one group of the plan; each result is printed as it comes."""
+    # Clients tell of broken connections, which is what we do to them.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return asyncio.run(_run_group(plan(choice)[number], choice.seed, choice.folder / f"{number}"))
 
 

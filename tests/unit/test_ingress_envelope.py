@@ -6,25 +6,27 @@ from uuid import UUID
 
 import pytest
 
-from ingress.envelope import Arrival, RawRecord, Sender, sender, uuid7, wrap
-from schemas.events import derive_event_id, parse_event
+from ingress.envelope import Arrival, RawRecord, Sender, arrival, sender, uuid7, wrap
+from schemas.events import derive_event_id
+from schemas.formats import parse_any
 
 SENDER = sender("acme", "tok_1", enabled=True, expires_at=math.inf)
-NOON = Arrival(1_354_449_600_000_123, bytes(range(10)))
+NOON_MICROS = 1_354_449_600_000_123
+NOON = arrival(NOON_MICROS, bytes(range(10)))
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def wrapped(arrival: Arrival = NOON, by: Sender = SENDER, **members: object) -> RawRecord:
+def wrapped(at: Arrival = NOON, by: Sender = SENDER, **members: object) -> RawRecord:
     """A raw record of a good event with these members."""
     body = json.dumps({"version": 1, "type": "event", "event": "x"} | members).encode()
-    return wrap(parse_event(body), body, by, arrival)
+    return wrap(parse_any(body), body, by, at)
 
 
 def test_record_when_wrapped() -> None:
     """The value is the body as it is, and the headers are those of the published contract."""
     body = b' {"version":1,\n"type":"event","event":"x","userId":"u1","price":39.950}'
 
-    record = wrap(parse_event(body), body, SENDER, NOON)
+    record = wrap(parse_any(body), body, SENDER, NOON)
 
     assert record.value is body
     assert record.key == b"acme/u1"
@@ -48,7 +50,7 @@ def test_key_when_no_user(user_id: str | None) -> None:
 def test_event_id_when_sender_has_one() -> None:
     """A sender's own id gives the same event id and key whenever it comes, and others for another team."""
     first = wrapped(id="order-1")
-    again = wrapped(Arrival(NOON.micros + 9_000_000, bytes(10)), id="order-1")
+    again = wrapped(arrival(NOON_MICROS + 9_000_000, bytes(10)), id="order-1")
     elsewhere = wrapped(by=sender("other", "tok_2", enabled=True, expires_at=math.inf), id="order-1")
 
     assert first.event_id == again.event_id == str(derive_event_id("acme", "order-1"))
@@ -73,7 +75,7 @@ def test_event_id_when_sender_has_one() -> None:
 )
 def test_traceparent_when(traceparent: str | None, *, kept: bool) -> None:
     """A trace goes on where its header is well-formed, and is dropped where it is not."""
-    headers = dict(wrapped(NOON._replace(traceparent=traceparent)).headers)
+    headers = dict(wrapped(arrival(NOON_MICROS, bytes(10), traceparent=traceparent)).headers)
 
     assert headers.get("traceparent") == (TRACEPARENT.encode() if kept else None)
 

@@ -220,3 +220,50 @@ def test_normalize_keeps_free_json_as_it_was_sent(name: str, user: str | None, s
         event = decode_envelope(record.value)
         assert (event["event"], event["user_id"], event["properties_json"]) == (name, user or "", sent)
     assert run.normalized or run.reasons.keys() <= {ErrorCode.INVALID_JSON, ErrorCode.INVALID_VALUE}
+
+
+def call(kind: str, value: bytes, **headers: bytes) -> Raw:
+    """A raw record of a call of the Segment family."""
+    named = HEADERS | {"format": b"segment.v1", "kind": kind.encode()} | headers
+    return Raw(value=value, headers=tuple(named.items()))
+
+
+def test_normalize_when_a_call_of_the_segment_family() -> None:
+    """It fills the same envelope; its kind is kept, ids are text, and what has no column joins the properties."""
+    _, value, _ = normalize(call("group", b'{"userId":7,"groupId":"g1","traits":{"seats":  1.50},"context":{"a":1}}'))
+
+    assert value is not None
+    event = decode_envelope(value)
+    assert (event["event"], event["kind"], event["user_id"], event["anonymous_id"]) == ("group", "group", "7", "")
+    assert event["properties_json"] == '{"groupId":"g1","seats":  1.50}'
+    assert event["context_json"] == '{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "occurred"),
+    [
+        (None, "2026-11-23T09:00:00Z"),
+        ("2026-11-23T09:59:29.123456Z", "2026-11-23T09:00:00Z"),
+        ("2026-11-23T10:02:00.123456Z", "2026-11-23T09:00:00Z"),
+        ("2026-11-23T10:02:01.123456Z", "2026-11-23T08:57:59Z"),
+        ("2026-11-23T09:00:00.123456Z", "2026-11-23T10:00:00Z"),
+        ("1970-01-01T00:00:00Z", "2083-10-15T19:00:00.123456Z"),
+        ("2200-01-01T00:00:00Z", "1900-01-01T00:00:00Z"),
+    ],
+)
+def test_time_when_the_senders_clock_is_wrong(sent_at: str | None, occurred: str) -> None:
+    """Received at 10:00:00.123456.  A difference that a slow request could make is none; the times stay storable."""
+    headers = {} if sent_at is None else {"sent_at": sent_at.encode()}
+
+    _, value, _ = normalize(call("track", b'{"event":"x","timestamp":"2026-11-23T09:00:00Z"}', **headers))
+
+    assert value is not None
+    assert decode_envelope(value)["occurred_at"] == datetime.fromisoformat(occurred)
+
+
+@pytest.mark.parametrize("kind", [None, b"beep"])
+def test_refusal_when_kind_is_not_known(kind: bytes | None) -> None:
+    """A call must say which one it is."""
+    record = Raw(value=b"{}", headers=tuple((HEADERS | {"format": b"segment.v1", "kind": kind}).items()))
+
+    assert refusal(record).code is ErrorCode.UNKNOWN_FORMAT

@@ -1,0 +1,111 @@
+"""Bodies that hold several events, and the answer that tells what became of each.  Pure.
+
+Invariant: an event's value is its exact slice of the body, and no event suffers from another's fault.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from ingress.body import too_large
+from ingress.envelope import Arrival, RawRecord, Sender, wrap
+from schemas.errors import ErrorCode, InvalidEvent
+from schemas.formats import parse_any
+from schemas.free_json import no_json, too_deep
+
+Item = tuple[int, bytes]
+"""An event's place in the body and its exact slice of it."""
+
+
+class _Batch(msgspec.Struct, frozen=True, gc=False):
+    batch: list[msgspec.Raw]
+    sent_at: str | None = msgspec.field(default=None, name="sentAt")
+
+
+class Status(StrEnum):
+    """What became of an event."""
+
+    ACCEPTED = "accepted"
+    """It is in Kafka, on all replicas."""
+    REJECTED = "rejected"
+    """It can never be accepted as it is."""
+    UNKNOWN = "unknown"
+    """Kafka did not acknowledge it in time: send it again with the same id."""
+
+
+class Result(msgspec.Struct, omit_defaults=True, gc=False):
+    """One event's part of the answer.
+
+    Attributes:
+        index: its place in the batch, from 0; of NDJSON the number of its line, from 0.
+    """
+
+    index: int
+    status: Status
+    id: str | None = None
+    code: ErrorCode | None = None
+    message: str | None = None
+    field: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Batch).decode
+
+
+def split_array(body: bytes) -> tuple[list[Item], str | None]:
+    """The events of a JSON body, and when it was sent, where its sender says so.
+
+    Raises:
+        InvalidEvent: where it is no object with an array `batch`.
+    """
+    try:
+        # What is not looked into here may hold anything, so the whole is checked to be UTF-8.
+        found = _decode(body.decode())
+    except msgspec.ValidationError as error:
+        message = 'The body must be {"batch": [event, …]}, and sentAt a string where it is there.'
+        raise InvalidEvent(ErrorCode.WRONG_TYPE, message, "batch") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise no_json(error) from error
+    except RecursionError as error:
+        raise too_deep(None) from error
+    return [(index, bytes(item)) for index, item in enumerate(found.batch)], found.sent_at
+
+
+def split_lines(body: bytes) -> tuple[list[Item], None]:
+    """The events of an NDJSON body, which has no place to say when it was sent; blank lines count, but hold none."""
+    return [(number, line) for number, line in enumerate(body.split(b"\n")) if line.strip()], None
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The events of one body: those that may go to Kafka, and what is wrong with the others.
+
+    Attributes:
+        accepted: records with their index, in the order of the body.
+    """
+
+    accepted: list[tuple[int, RawRecord]]
+    rejected: list[Result]
+
+    def results(self, outcomes: Sequence[bool]) -> list[Result]:
+        """What became of each event, by index; `outcomes` says of each accepted one whether Kafka has it."""
+        results = [
+            Result(index, Status.ACCEPTED if acknowledged else Status.UNKNOWN, record.event_id)
+            for (index, record), acknowledged in zip(self.accepted, outcomes, strict=True)
+        ]
+        return sorted(results + self.rejected, key=lambda result: result.index) if self.rejected else results
+
+
+def sort(items: Sequence[Item], sender: Sender, arrival: Arrival, max_event_bytes: int) -> Sorted:
+    """Parse each event and wrap those that are good."""
+    found = Sorted([], [])
+    for place, (index, item) in enumerate(items):
+        try:
+            if len(item) > max_event_bytes:
+                raise too_large(max_event_bytes)
+            found.accepted.append((index, wrap(parse_any(item), item, sender, arrival, place)))
+        except InvalidEvent as error:
+            rejected = Result(index, Status.REJECTED, None, error.code, error.message, error.field)
+            found.rejected.append(rejected)
+    return found
