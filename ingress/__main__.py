@@ -1,5 +1,6 @@
 """`python -m ingress`: exit code 0 after SIGTERM, 2 where the settings are wrong, 1 on anything unexpected."""
 
+import gc
 import sys
 
 import uvloop
@@ -9,9 +10,15 @@ from ingress.settings import IngressSettings
 from schemas import logs
 from schemas.settings import SettingsError, load
 
+# A batch is thousands of small objects, none of them in a cycle: looking for cycles after each 700, as is Python's
+# default, took a fifth of the time.
+GARBAGE_THRESHOLDS = (100_000, 20, 50)
+
 
 def main() -> int:
     """Run the process and return its exit code."""
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
         settings = load(IngressSettings, "INGRESS_")
         logs.configure("ingress", settings.log_level, settings.log_format)

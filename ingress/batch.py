@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from ingress.body import too_large
-from ingress.envelope import Arrival, RawRecord, Sender, wrap
+from ingress.envelope import Arrival, Envelope, RawRecord, Sender
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.formats import parse_any
 from schemas.free_json import no_json, too_deep
@@ -99,12 +99,12 @@ class Sorted:
 
 def sort(items: Sequence[Item], sender: Sender, arrival: Arrival, max_event_bytes: int) -> Sorted:
     """Parse each event and wrap those that are good."""
-    found = Sorted([], [])
+    found, envelope = Sorted([], []), Envelope(sender, arrival)
     for place, (index, item) in enumerate(items):
         try:
             if len(item) > max_event_bytes:
                 raise too_large(max_event_bytes)
-            found.accepted.append((index, wrap(parse_any(item), item, sender, arrival, place)))
+            found.accepted.append((index, envelope.wrap(parse_any(item), item, place)))
         except InvalidEvent as error:
             rejected = Result(index, Status.REJECTED, None, error.code, error.message, error.field)
             found.rejected.append(rejected)

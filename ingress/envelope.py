@@ -16,8 +16,11 @@ from schemas.topics import Headers
 UUID7_RANDOM_BYTES = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_EVENT_V1 = ((topics.FORMAT, events.FORMAT.encode()),)
-_CALLS = {kind: ((topics.FORMAT, segment.FORMAT.encode()), (topics.KIND, kind.encode())) for kind in segment.CALLS}
+_FORMATS: dict[str, tuple[tuple[str, bytes], ...]] = {
+    "event": ((topics.FORMAT, events.FORMAT.encode()),),
+    **{kind: ((topics.FORMAT, segment.FORMAT.encode()), (topics.KIND, kind.encode())) for kind in segment.CALLS},
+}
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +80,31 @@ def arrival(micros: int, random: bytes, sent_at: datetime | None = None, tracepa
     return Arrival(micros // 1000, random, tuple(headers))
 
 
-def wrap(event: Event, value: bytes, sender: Sender, arrival: Arrival, number: int = 0) -> RawRecord:
-    """The raw record of an event that was parsed from this value, the so-manieth of its request.
+class Envelope:
+    """Makes the raw records of one request."""
 
-    A sender's own `id` always gives the same event id; otherwise it is minted from time and randomness.
-    """
-    if event.id is None:
-        at = number * UUID7_RANDOM_BYTES
-        event_id = uuid7(arrival.milliseconds, arrival.random[at : at + UUID7_RANDOM_BYTES])
-    else:
-        event_id = str(derive_event_id(sender.team, event.id))
-    key = f"{sender.team}/{event_id if event.user_id in {None, ''} else event.user_id}".encode()
-    form = _CALLS.get(event.kind, _EVENT_V1)
-    return RawRecord(
-        event_id, key, value, [(topics.EVENT_ID, event_id.encode()), *sender.headers, *form, *arrival.headers]
-    )
+    def __init__(self, sender: Sender, arrival: Arrival) -> None:
+        self._team = sender.team
+        self._common = (*sender.headers, *arrival.headers)
+        self._headers: dict[str, Headers] = {}
+        time = f"{arrival.milliseconds:012x}"
+        self._time, self._random = f"{time[:8]}-{time[8:]}-7", arrival.random.hex()
 
+    def wrap(self, event: Event, value: bytes, number: int = 0) -> RawRecord:
+        """The raw record of an event that was parsed from this value; `number` is its place in the request.
 
-def uuid7(milliseconds: int, random: bytes) -> str:
-    """The text of a UUIDv7: ids that are made later sort later, to the millisecond (RFC 9562, 5.7)."""
-    time, digits = f"{milliseconds:012x}", random.hex()
-    variant = "89ab"[random[1] >> 4 & 3]
-    return f"{time[:8]}-{time[8:]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"
+        A sender's own `id` always gives the same event id; otherwise it is minted from time and randomness.
+        """
+        event_id = self._uuid7(number) if event.id is None else str(derive_event_id(self._team, event.id))
+        user = event.user_id
+        key = f"{self._team}/{event_id if user is None or user == '' else user}".encode()
+        headers = self._headers.get(event.kind)
+        if headers is None:
+            headers = self._headers[event.kind] = [*self._common, *_FORMATS[event.kind]]
+        return RawRecord(event_id, key, value, [(topics.EVENT_ID, event_id.encode()), *headers])
+
+    def _uuid7(self, number: int) -> str:
+        """The text of a UUIDv7: ids that are made later sort later, to the millisecond (RFC 9562, 5.7)."""
+        at = number * 2 * UUID7_RANDOM_BYTES
+        digits = self._random[at : at + 2 * UUID7_RANDOM_BYTES]
+        return f"{self._time}{digits[:3]}-{_VARIANT[digits[3]]}{digits[4:7]}-{digits[7:19]}"

@@ -12,7 +12,7 @@ from multidict import istr
 
 from ingress import answers, batch
 from ingress.auth import TokenSnapshot
-from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Sender, arrival, wrap
+from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Envelope, Sender, arrival
 from ingress.producer import Producer
 from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, read_body, token_of, wrong_media_type
 from ingress.server import Act
@@ -106,7 +106,7 @@ class Events:
         return answers.batch(found.results(outcomes), name)
 
     async def _publish(self, event: Event, body: bytes, sender: Sender, arrival: Arrival, name: str) -> web.Response:
-        record = wrap(event, body, sender, arrival)
+        record = Envelope(sender, arrival).wrap(event, body)
         if error := await self._producer.publish(record).outcome(self._deadline_seconds):
             raise error
         EVENTS_ACCEPTED.inc()

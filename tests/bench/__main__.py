@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from deploy.local.clickhouse.users import Role
 from schemas.settings import ClickHouseSettings, KafkaSettings
-from tests.bench import freshness, memory, sink, stream
+from tests.bench import freshness, ingress, memory, sink, stream
 from tests.bench.figures import COMPARISON_HEAD
 from tests.clickhouse_service import running_clickhouse
 from tests.services import kafka_node, running_kafka
@@ -36,6 +36,14 @@ HEAD = """# Benchmarks
 ClickHouse, in turn, three times; figures are minimum / median / maximum.  Broker, ClickHouse and load generator share
 the machine, so compare ratios, not rates.
 """
+
+
+async def ingress_section(folder: Path) -> str:
+    """The ingress with two workers against the peer: Benthos in Go, which checks neither token nor event."""
+    node = kafka_node(folder / "kafka")
+    with running_kafka(node):
+        compared = await ingress.compare_ingress(node.bootstrap_servers)
+    return "\n".join([COMPARISON_HEAD, *(row for load in compared for row in load.rows())])
 
 
 async def stream_section(folder: Path) -> str:
@@ -84,6 +92,7 @@ async def memory_section(folder: Path) -> str:
 
 
 SECTIONS: dict[str, Callable[[Path], Awaitable[str]]] = {
+    "ingress": ingress_section,
     "stream": stream_section,
     "sink": sink_section,
     "freshness": freshness_section,

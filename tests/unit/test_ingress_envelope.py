@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from ingress.envelope import Arrival, RawRecord, Sender, arrival, sender, uuid7, wrap
+from ingress.envelope import Arrival, Envelope, RawRecord, Sender, arrival, sender
 from schemas.events import derive_event_id
 from schemas.formats import parse_any
 
@@ -19,14 +19,14 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def wrapped(at: Arrival = NOON, by: Sender = SENDER, **members: object) -> RawRecord:
     """A raw record of a good event with these members."""
     body = json.dumps({"version": 1, "type": "event", "event": "x"} | members).encode()
-    return wrap(parse_any(body), body, by, at)
+    return Envelope(by, at).wrap(parse_any(body), body)
 
 
 def test_record_when_wrapped() -> None:
     """The value is the body as it is, and the headers are those of the published contract."""
     body = b' {"version":1,\n"type":"event","event":"x","userId":"u1","price":39.950}'
 
-    record = wrap(parse_any(body), body, SENDER, NOON)
+    record = Envelope(SENDER, NOON).wrap(parse_any(body), body)
 
     assert record.value is body
     assert record.key == b"acme/u1"
@@ -34,8 +34,8 @@ def test_record_when_wrapped() -> None:
         ("event_id", record.event_id.encode()),
         ("team", b"acme"),
         ("token_id", b"tok_1"),
-        ("format", b"event.v1"),
         ("received_at", b"2012-12-02T12:00:00.000123+00:00"),
+        ("format", b"event.v1"),
     ]
 
 
@@ -80,15 +80,28 @@ def test_traceparent_when(traceparent: str | None, *, kept: bool) -> None:
     assert headers.get("traceparent") == (TRACEPARENT.encode() if kept else None)
 
 
-def test_uuid7_when_minted() -> None:
+def minted(milliseconds: int, random: bytes) -> str:
+    """The id of an event without one of its own."""
+    return wrapped(arrival(milliseconds * 1000, random)).event_id
+
+
+def test_event_id_when_minted() -> None:
     """It has version, variant and time where RFC 9562 has them, and the rest is the randomness."""
-    minted = UUID(uuid7(0x017F22E279B0, b"\xff" * 10))
+    event_id = UUID(minted(0x017F22E279B0, b"\xff" * 10))
 
-    assert str(minted) == "017f22e2-79b0-7fff-bfff-ffffffffffff"
-    assert minted.version == 7
-    assert minted.variant == "specified in RFC 4122"
+    assert str(event_id) == "017f22e2-79b0-7fff-bfff-ffffffffffff"
+    assert event_id.version == 7
+    assert event_id.variant == "specified in RFC 4122"
 
 
-def test_uuid7_when_later() -> None:
+def test_event_id_when_minted_later() -> None:
     """One that is made a millisecond later sorts later, whatever the randomness."""
-    assert uuid7(1000, b"\xff" * 10) < uuid7(1001, bytes(10))
+    assert minted(1000, b"\xff" * 10) < minted(1001, bytes(10))
+
+
+def test_event_ids_when_several_in_a_request() -> None:
+    """Each has randomness of its own."""
+    event = parse_any(b'{"version":1,"type":"event","event":"x"}')
+    envelope = Envelope(SENDER, arrival(NOON_MICROS, bytes(range(200))))
+
+    assert len({envelope.wrap(event, b"", number).event_id for number in range(20)}) == 20
