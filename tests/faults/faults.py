@@ -17,6 +17,7 @@ SESSION_SECONDS = 10
 LINK_SECONDS = 8
 LOOP_BLOCKED_SECONDS = 40
 REACHED_SECONDS = 6
+TAKEN_OVER_SECONDS, TRIES = 30, 4
 LATE_SECONDS = 25
 
 
@@ -166,14 +167,21 @@ def _death(process: str, step: str) -> Fault:
         def died() -> bool:
             return not due.exists()
 
-        try:
-            await asyncio.to_thread(wait_until, died, step, REACHED_SECONDS)
-        except TimeoutError:
-            # Some steps are only on the way of a process that finds something undone.
+        for seconds in (REACHED_SECONDS, *[TAKEN_OVER_SECONDS] * TRIES):
+            if await asyncio.to_thread(_comes_true, died, seconds):
+                return
+            # Some steps are only on the way of a process that finds something undone, which not every death leaves.
             pipeline.send(process, signal.SIGKILL)
-            await asyncio.to_thread(wait_until, died, step, 3 * SESSION_SECONDS)
+        raise TimeoutError(f"{process} never came {step}")
 
     return Fault(f"{process} dies {step}", inflict)
+
+
+def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:
+    try:
+        return wait_until(condition, "it comes true", seconds)
+    except TimeoutError:
+        return False
 
 
 def deaths() -> list[Fault]:
