@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.logs import get_logger
+from schemas.stalls import Reading
 from schemas.topics import DETAIL, FIELD, FORMAT, MAX_RECORD_BYTES, RAW_PARTITION, REASON, Headers
 from sink.batch import Record, Refused
 from sink.offsets import Note, decode_note
@@ -27,6 +28,8 @@ FETCH_SECONDS = 0.1
 IDLE_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 METADATA_SECONDS = 30
+# A broker that went silent is given up within this, soon enough for the watchdog to see its successor read from.
+REQUEST_SECONDS = 20
 LONGEST_POLL_MILLISECONDS = (1 << 31) - 1
 DETAIL_CHARACTERS = 1_000
 NORMALIZED_FORMAT = b"envelope.v1"
@@ -136,14 +139,12 @@ class Source:
             if generation < 0 or self._generation != generation:
                 raise LostPartition(partition)
 
-    async def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        """The end of each partition's log.
-
-        Raises:
-            KafkaError: Kafka does not answer.
-        """
-        ends = await self._joined.end_offsets([self._at(partition) for partition in partitions])
-        return {at.partition: end for at, end in ends.items()}
+    def reading(self, partition: int, offset: int) -> Reading:
+        """What Kafka's last answer to a fetch of this partition said, beside where we are."""
+        at = self._at(partition)
+        if at not in self._joined.assignment():
+            return Reading(offset, None, None)
+        return Reading(offset, self._joined.highwater(at), self._joined.last_poll_timestamp(at))
 
     @property
     def _joined(self) -> AIOKafkaConsumer:
@@ -177,6 +178,8 @@ class Source:
 
     def _new_consumer(self) -> AIOKafkaConsumer:
         session_ms = int(self._settings.sink_session_timeout_seconds * 1_000)
+        # A rebalance may take a session for members that died and another one for those that are slow.
+        request_ms = max(REQUEST_SECONDS * 1_000, 2 * session_ms)
         return AIOKafkaConsumer(
             **self._settings.kafka_options(),
             group_id=self._settings.topics.sink_group,
@@ -185,6 +188,7 @@ class Source:
             auto_offset_reset="earliest",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 5,
+            request_timeout_ms=request_ms,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,
             # Leaving partitions out while ClickHouse is away is not idleness; Consumer watches progress itself.
