@@ -28,8 +28,9 @@ FETCH_SECONDS = 0.1
 IDLE_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 METADATA_SECONDS = 30
-# A broker that went silent is given up within this, soon enough for the watchdog to see its successor read from.
-REQUEST_SECONDS = 20
+# A request must outlast a rebalance, which may take a session.  Of a broker that went silent aiokafka gives up two, one
+# after the other, before it asks who leads now; that is to be over before the watchdog finds that nothing comes.
+REQUEST_AFTER_SESSION_SECONDS = 5
 LONGEST_POLL_MILLISECONDS = (1 << 31) - 1
 DETAIL_CHARACTERS = 1_000
 NORMALIZED_FORMAT = b"envelope.v1"
@@ -178,8 +179,6 @@ class Source:
 
     def _new_consumer(self) -> AIOKafkaConsumer:
         session_ms = int(self._settings.sink_session_timeout_seconds * 1_000)
-        # A rebalance may take a session for members that died and another one for those that are slow.
-        request_ms = max(REQUEST_SECONDS * 1_000, 2 * session_ms)
         return AIOKafkaConsumer(
             **self._settings.kafka_options(),
             group_id=self._settings.topics.sink_group,
@@ -188,7 +187,7 @@ class Source:
             auto_offset_reset="earliest",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 5,
-            request_timeout_ms=request_ms,
+            request_timeout_ms=session_ms + REQUEST_AFTER_SESSION_SECONDS * 1_000,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,
             # Leaving partitions out while ClickHouse is away is not idleness; Consumer watches progress itself.

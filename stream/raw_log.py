@@ -15,8 +15,9 @@ from stream.settings import StreamSettings
 
 # How long a killed process keeps its partitions; Kafka does not take less.
 SESSION_SECONDS = 6
-# A broker that went silent is given up within this, soon enough for the watchdog to see its successor read from.
-REQUEST_SECONDS = 20
+# A request must outlast a rebalance, which may take a session.  Of a broker that went silent aiokafka gives up two, one
+# after the other, before it asks who leads now; that is to be over before the watchdog finds that nothing comes.
+REQUEST_SECONDS = SESSION_SECONDS + 5
 # How a record is found that cannot be read.
 SEARCH_FACTOR = 8
 SEARCH_SECONDS = 0.1
