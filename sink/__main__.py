@@ -11,6 +11,8 @@ import uvloop
 from schemas.health import health_listener
 from schemas.logs import configure, get_logger
 from schemas.settings import SettingsError, load
+from schemas.stalls import Stalls
+from schemas.watchdog import Probe, look_after
 from sink.audit_watch import Watch
 from sink.consumer import Consumer
 from sink.kafka import DeadLetters, Source
@@ -50,7 +52,10 @@ async def serve(settings: SinkSettings) -> None:
             audit = asyncio.create_task(Watch(settings, lambda: consumer.partitions).run())
             stack.callback(audit.cancel)
         log.info("sink_started", metrics_port=settings.sink_metrics_port)
-        await consumer.run(stop)
+        topics = settings.topics
+        probe = Probe(settings, topics.normalized, topics.sink_group, [topics.dead_letter])
+        stalls = Stalls(settings.sink_stall_seconds, settings.sink_session_timeout_seconds)
+        await consumer.run(stop, look_after(consumer, probe, stalls))
     log.info("sink_stopped")
 
 

@@ -4,23 +4,16 @@ It never waits for ClickHouse, so the membership in the group goes on while Clic
 """
 
 import asyncio
-import time
-
-from aiokafka.errors import KafkaError
+from collections.abc import Coroutine, Mapping
 
 from schemas import metrics
 from schemas.logs import get_logger
+from schemas.stalls import Standing
 from sink.partition import Partition, Ways
 
 log = get_logger(__name__)
 
 REVOKE_SECONDS = 5.0
-WATCH_SECONDS = 5.0
-STALLED_SECONDS = 60.0
-
-
-class Stalled(Exception):
-    """Records wait in Kafka, and the client brings none (aiokafka#847, #1154): only a new process helps."""
 
 
 class Consumer:
@@ -34,7 +27,6 @@ class Consumer:
         self._running: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._joined = False
-        self._progress: dict[int, tuple[int, float]] = {}
 
     @property
     def ready(self) -> bool:
@@ -46,15 +38,27 @@ class Consumer:
         """Which ones it has at the moment."""
         return frozenset(self._partitions)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until told to stop; then store what was collected.
+    def standing(self) -> Standing:
+        """Where each partition stands, less those that wait for ClickHouse."""
+        reading = {n: self._source.reading(n, p.next_offset) for n, p in self._partitions.items() if p.wants_records}
+        writing = {f"partition {n}'s commit": p.committed for n, p in self._partitions.items() if p.awaits_kafka}
+        return Standing(self._joined, reading, writing)
+
+    def note_ends(self, ends: Mapping[int, int]) -> None:
+        """Tell how far each partition is behind."""
+        for number in self._partitions.keys() & ends.keys():
+            if (partition := self._partitions[number]).opened:
+                metrics.CONSUMER_LAG_RECORDS.labels(number).set(max(0, ends[number] - partition.committed))
+
+    async def run(self, stop: asyncio.Event, watch: Coroutine[None, None, None]) -> None:
+        """Until told to stop; then store what was collected.  `watch` runs beside it until then.
 
         Raises:
             ExceptionGroup: anything that only a new process helps against; nothing was committed past it.
         """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            endless = [tasks.create_task(self._consume()), tasks.create_task(self._watch())]
+            endless = [tasks.create_task(self._consume()), tasks.create_task(watch)]
             await stop.wait()
             for task in endless:
                 task.cancel()
@@ -80,7 +84,7 @@ class Consumer:
         for number in self._partitions:
             for gauge in (metrics.CONSUMER_LAG_RECORDS, metrics.COMMITTED_OFFSET):
                 gauge.remove(str(number))
-        self._partitions, self._progress, self._joined = {}, {}, False
+        self._partitions, self._joined = {}, False
 
     async def _end(self, seconds: float) -> None:
         if not self._running:
@@ -104,26 +108,3 @@ class Consumer:
                 if partition is not None and partition.wants_records:
                     partition.add(records)
             metrics.BUFFERED_BYTES.set(sum(p.buffered_bytes for p in self._partitions.values()))
-
-    async def _watch(self) -> None:
-        """Measure how far behind each partition is, and end the process when one stands still."""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            opened = {number: p for number, p in self._partitions.items() if p.opened}
-            try:
-                ends = await self._source.ends(opened) if opened else {}
-            except KafkaError as error:
-                log.warning("kafka_away", error=repr(error))
-                self._progress.clear()
-                continue
-            for number, end in ends.items():
-                if self._partitions.get(number) is opened[number]:
-                    self._check(opened[number], end, time.monotonic())
-
-    def _check(self, partition: Partition, end: int, now: float) -> None:
-        metrics.CONSUMER_LAG_RECORDS.labels(partition.number).set(end - partition.committed)
-        offset, since = self._progress.get(partition.number, (-1, now))
-        if offset != partition.next_offset or not partition.wants_records or end <= partition.next_offset:
-            self._progress[partition.number] = (partition.next_offset, now)
-        elif now - since > STALLED_SECONDS:
-            raise Stalled(f"partition {partition.number} stands at {offset} of {end} for {now - since:.0f} s")

@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.logs import get_logger
+from schemas.stalls import Reading
 from schemas.topics import DETAIL, FIELD, FORMAT, MAX_RECORD_BYTES, RAW_PARTITION, REASON, Headers
 from sink.batch import Record, Refused
 from sink.offsets import Note, decode_note
@@ -27,6 +28,9 @@ FETCH_SECONDS = 0.1
 IDLE_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 METADATA_SECONDS = 30
+# A request must outlast a rebalance, which may take a session.  Of a broker that went silent aiokafka gives up two, one
+# after the other, before it asks who leads now; that is to be over before the watchdog finds that nothing comes.
+REQUEST_AFTER_SESSION_SECONDS = 5
 LONGEST_POLL_MILLISECONDS = (1 << 31) - 1
 DETAIL_CHARACTERS = 1_000
 NORMALIZED_FORMAT = b"envelope.v1"
@@ -136,14 +140,12 @@ class Source:
             if generation < 0 or self._generation != generation:
                 raise LostPartition(partition)
 
-    async def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        """The end of each partition's log.
-
-        Raises:
-            KafkaError: Kafka does not answer.
-        """
-        ends = await self._joined.end_offsets([self._at(partition) for partition in partitions])
-        return {at.partition: end for at, end in ends.items()}
+    def reading(self, partition: int, offset: int) -> Reading:
+        """What Kafka's last answer to a fetch of this partition said, beside where we are."""
+        at = self._at(partition)
+        if at not in self._joined.assignment():
+            return Reading(offset, None, None)
+        return Reading(offset, self._joined.highwater(at), self._joined.last_poll_timestamp(at))
 
     @property
     def _joined(self) -> AIOKafkaConsumer:
@@ -185,6 +187,7 @@ class Source:
             auto_offset_reset="earliest",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 5,
+            request_timeout_ms=session_ms + REQUEST_AFTER_SESSION_SECONDS * 1_000,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,
             # Leaving partitions out while ClickHouse is away is not idleness; Consumer watches progress itself.

@@ -50,11 +50,13 @@ class Partition:
 
     Attributes:
         committed: the offset that was committed last.
+        awaits_kafka: whether it waits for Kafka's word, be it that the partition is another member's by now.
     """
 
     def __init__(self, number: int, ways: Ways) -> None:
         self.number = number
         self.committed = 0
+        self.awaits_kafka = False
         self._ways = ways
         self._collector: Collector | None = None
         self._rest: Sequence[Record] = ()
@@ -119,10 +121,11 @@ class Partition:
                 await self._store(batch)
                 self._inserting_bytes = 0
         except LostPartition:
+            self.awaits_kafka = True
             log.info("partition_lost", partition=self.number)
 
     async def _open(self) -> None:
-        committed = await self._ways.source.committed(self.number)
+        committed = await self._by_kafka(self._ways.source.committed(self.number))
         note = committed.note
 
         async def find(_tries: int) -> int:
@@ -173,9 +176,9 @@ class Partition:
             dead = batch.rows[0].refuse(ErrorCode.NOT_INSERTABLE, str(error))
             stored = replace(batch, rows=(), refused=[*batch.refused, dead])
         if stored.refused:
-            await self._ways.dead_letters.send(self.number, stored.refused)
+            await self._by_kafka(self._ways.dead_letters.send(self.number, stored.refused))
         self._seen_to = max(self._seen_to, batch.highest_raw)
-        await self._ways.source.commit(self.number, Committed(batch.end, Note(None, self._seen_to)))
+        await self._commit(batch.end, Note(None, self._seen_to))
         self.committed = batch.end
         self._count(stored)
 
@@ -185,7 +188,7 @@ class Partition:
             return batch
         if self._revoked.is_set():
             raise LostPartition(self.number)
-        await self._ways.source.commit(self.number, Committed(batch.start, Note(batch.end, self._seen_to)))
+        await self._commit(batch.start, Note(batch.end, self._seen_to))
         await self._ways.tables.ensure(batch.teams)
         if doubtful or batch.lowest_raw <= self._seen_to:
             batch = batch.without(await self._present(batch, doubtful=doubtful))
@@ -206,6 +209,16 @@ class Partition:
                 return found
             present = found
             await self._wait(SETTLE_SECONDS)
+
+    async def _commit(self, offset: int, note: Note) -> None:
+        await self._by_kafka(self._ways.source.commit(self.number, Committed(offset, note)))
+
+    async def _by_kafka(self, work: Awaitable[T]) -> T:
+        self.awaits_kafka = True
+        try:
+            return await work
+        finally:
+            self.awaits_kafka = False
 
     async def _patiently(self, attempt: Callable[[int], Awaitable[T]]) -> T:
         """Attempt it until ClickHouse answers; `attempt` is told how often it was tried before."""

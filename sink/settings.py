@@ -19,6 +19,11 @@ class SinkSettings(Settings, KafkaSettings, ClickHouseSettings):
     sink_session_timeout_seconds: float = Field(
         10.0, ge=6, le=1_800, description="Kafka gives the partitions of a sink that is silent this long to another one"
     )
+    sink_stall_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="standing still so long, while Kafka answers and has more, ends the process: a new one goes on",
+    )
     sink_stop_timeout_seconds: float = Field(
         10.0, gt=0, description="what is collected is inserted within this at stop"
     )

@@ -7,9 +7,9 @@ import sys
 import uvloop
 
 from schemas import logs
+from schemas.fatal import end_process
 from schemas.settings import SettingsError, load
 from stream.app import CannotStart, run
-from stream.fatal import end_process
 from stream.settings import StreamSettings
 
 EXIT_CONFIGURATION = 2

@@ -14,13 +14,16 @@ from faust.tables.manager import TableManager
 from faust.types import AppT, EventT, Message, StreamT
 
 from schemas.errors import Unavailable
+from schemas.fatal import end_process, leave_process
 from schemas.health import health_listener
 from schemas.logs import get_logger
+from schemas.stalls import Stalls
 from schemas.topics import Topics
+from schemas.watchdog import Probe, look_after
 from stream.agents import Normalizer
-from stream.fatal import end_process, leave_process
 from stream.producer import Producer, TopicMissing, connect
 from stream.progress import Run
+from stream.raw_log import SESSION_SECONDS
 from stream.settings import StreamSettings
 from stream.transport import Consumer, Transport
 
@@ -149,30 +152,40 @@ async def run(settings: StreamSettings) -> None:
         normalizer = Normalizer(producer, settings.topics, end_process)
         app = make_app(settings, normalizer)
         consumers.append(app.consumer)
-        await _serve(app, normalizer, stop, settings.stream_shutdown_seconds)
+        await _serve(app, normalizer, stop, settings)
 
 
-async def _serve(app: StreamApp, normalizer: Normalizer, stop: asyncio.Event, shutdown_seconds: float) -> None:
-    starting = asyncio.create_task(app.start())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+async def _serve(app: StreamApp, normalizer: Normalizer, stop: asyncio.Event, settings: StreamSettings) -> None:
+    starting, stopping = asyncio.create_task(app.start()), asyncio.create_task(stop.wait())
+    watching = asyncio.create_task(_watch(app.consumer, settings))
+    await asyncio.wait({starting, stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
         _log.info("stream_ready", topic=app.transport.settings.topics.raw)
-    await stopping
+    await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
+    if watching.done():
+        watching.result()
+    watching.cancel()
     _log.info("stream_stopping")
     app.stopping = True
     app.consumer.stop_flow()
     app.flow_control.suspend()
-    drained = await normalizer.drained(shutdown_seconds)
+    drained = await normalizer.drained(settings.stream_shutdown_seconds)
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
             await app.stop()
     except TimeoutError:
         drained = False
     if not drained:
-        leave_process(shutdown_seconds)
+        leave_process(settings.stream_shutdown_seconds)
     starting.cancel()
+
+
+async def _watch(consumer: Consumer, settings: StreamSettings) -> None:
+    """Not as a service of Faust's: those rest while a rebalance lasts, which may be for ever."""
+    topics = settings.topics
+    probe = Probe(settings, topics.raw, topics.stream_group, [topics.normalized, topics.dead_letter])
+    await look_after(consumer, probe, Stalls(settings.stream_stall_seconds, SESSION_SECONDS))
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:

@@ -64,6 +64,21 @@ class Progress:
         """Per partition the offset below which everything is done."""
         return {number: partition.finished for number, partition in self._partitions.items()}
 
+    def waits_for_records(self) -> dict[int, int]:
+        """Of each partition that has room for a run, the offset that it begins at."""
+        return {number: state.handed_out for number, state in self._partitions.items() if self.has_room(number)}
+
+    def waits_for_kafka(self) -> dict[str, int]:
+        """What is on its way to Kafka: of each partition's runs the first offset, of its commits the last one made."""
+        states = self._partitions.items()
+        sending = {f"partition {number}'s run": state.finished for number, state in states if state.runs_ahead}
+        committing = {
+            f"partition {number}'s commit": state.committed
+            for number, state in states
+            if state.finished != state.committed
+        }
+        return sending | committing
+
     def has_room(self, partition: int) -> bool:
         """Whether another run may be handed out; never of a partition that is not ours."""
         state = self._partitions.get(partition)
@@ -115,28 +130,3 @@ class Progress:
         if generation == self.generation:
             for number, offset in offsets.items():
                 self._partitions[number].committed = offset
-
-
-class Watch:
-    """Finds partitions that stand still although Kafka has more for them.
-
-    Consumers are known to stop without an error after a broker's restart (aiokafka#1154, aiokafka#847).
-    """
-
-    def __init__(self, stall_seconds: float) -> None:
-        self._stall_seconds = stall_seconds
-        self._since: dict[int, tuple[int, float]] = {}
-
-    def stalled(self, finished: Mapping[int, int], ends: Mapping[int, int], now: float) -> list[int]:
-        """The partitions that have not moved for stall_seconds; called again and again with the ends of the logs."""
-        since = {}
-        for partition, offset in finished.items():
-            was, moved_at = self._since.get(partition, (offset, now))
-            standing = was == offset < ends.get(partition, offset)
-            since[partition] = (offset, moved_at if standing else now)
-        self._since = since
-        return [partition for partition, (_, moved_at) in since.items() if now - moved_at >= self._stall_seconds]
-
-    def reset(self) -> None:
-        """Count anew: Kafka did not answer, so nobody could have moved."""
-        self._since = {}

@@ -1,22 +1,23 @@
 """The raw topic as a member of the consumer group reads it: partitions are numbers, positions are ours to set."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
-from schemas.errors import Unavailable
 from schemas.logs import get_logger
+from schemas.stalls import Reading
 from stream.normalize import RawRecord
 from stream.settings import StreamSettings
 
-ENDS_SECONDS = 5
 # How long a killed process keeps its partitions; Kafka does not take less.
 SESSION_SECONDS = 6
+# A request must outlast a rebalance, which may take a session.  Of a broker that went silent aiokafka gives up two, one
+# after the other, before it asks who leads now; that is to be over before the watchdog finds that nothing comes.
+REQUEST_SECONDS = SESSION_SECONDS + 5
 # How a record is found that cannot be read.
 SEARCH_FACTOR = 8
 SEARCH_SECONDS = 0.1
@@ -50,6 +51,7 @@ class RawLog:
             max_poll_records=settings.stream_max_run_records,
             session_timeout_ms=SESSION_SECONDS * 1000,
             heartbeat_interval_ms=SESSION_SECONDS * 1000 // 4,
+            request_timeout_ms=REQUEST_SECONDS * 1000,
             # One request for all idle partitions holds up the next fetch of a busy one for this long.
             fetch_max_wait_ms=100,
         )
@@ -110,18 +112,12 @@ class RawLog:
         offset: int = (await self._kafka.beginning_offsets([tp]))[tp]
         return offset
 
-    async def ends(self) -> dict[int, int]:
-        """Per assigned partition the offset that its next record will get.
-
-        Raises:
-            Unavailable: where Kafka does not answer soon.
-        """
-        try:
-            async with asyncio.timeout(ENDS_SECONDS):
-                ends = await self._kafka.end_offsets(self._kafka.assignment())
-        except (KafkaError, TimeoutError) as error:
-            raise Unavailable(f"{self.topic}: {error!r}") from error
-        return {tp.partition: offset for tp, offset in ends.items()}
+    def reading(self, partition: int, offset: int) -> Reading:
+        """What Kafka's last answer to a fetch of this partition said, beside where we are."""
+        if partition not in self.assignment():
+            return Reading(offset, None, None)
+        tp = TopicPartition(self.topic, partition)
+        return Reading(offset, self._kafka.highwater(tp), self._kafka.last_poll_timestamp(tp))
 
     async def commit(self, offsets: Mapping[int, int]) -> bool:
         """Commit; while Kafka is away this waits.  False where the group has moved on without us."""

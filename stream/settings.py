@@ -14,7 +14,7 @@ class StreamSettings(Settings, KafkaSettings):
     )
     stream_commit_interval_seconds: PositiveFloat = Field(0.5, description="how often finished runs are committed")
     stream_stall_seconds: PositiveFloat = Field(
-        120, description="how long a partition may stand still, while Kafka answers and has more, before the end"
+        30, description="standing still so long, while Kafka answers and has more, ends the process: a new one goes on"
     )
     stream_shutdown_seconds: PositiveFloat = Field(
         8, description="how long runs in flight may take to finish after SIGTERM"

@@ -11,7 +11,7 @@ Every rebalance ends in `perform_seek`: what was fetched before it and not finis
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -19,11 +19,11 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 
-from schemas.errors import Unavailable
 from schemas.logs import get_logger
 from schemas.metrics import COMMITTED_OFFSET, CONSUMER_LAG_RECORDS
+from schemas.stalls import Standing
 from stream.normalize import RawRecord
-from stream.progress import Progress, Run, Watch
+from stream.progress import Progress, Run
 from stream.raw_log import RawLog
 from stream.settings import StreamSettings
 
@@ -32,10 +32,6 @@ IMPATIENCE_SECONDS = 0.02
 SEEK_SECONDS = 30
 
 _log = get_logger(__name__)
-
-
-class PartitionStalled(Exception):
-    """A partition stands still although Kafka has more for it; a new process starts afresh."""
 
 
 class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not typed for its users
@@ -47,7 +43,6 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
         super().__init__(transport, *args, **kwargs)
         self._raw = RawLog(transport.settings)
         self._progress = Progress()
-        self._watch = Watch(transport.settings.stream_stall_seconds)
         self._committing = asyncio.Lock()
         self._room = asyncio.Event()
         self._gaps: dict[int, tuple[int, int]] = {}
@@ -67,6 +62,27 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
         """All that the run became is acknowledged: it may be committed, and the next one fetched."""
         self._progress.finish(run)
         self._room.set()
+
+    # What the watchdog calls.
+
+    @property
+    def partitions(self) -> Collection[int]:
+        """Those that the group gave us."""
+        return self._progress.finished()
+
+    def standing(self) -> Standing:
+        """Where each partition stands; nothing of them before the rebalance has ended."""
+        if not self.joined:
+            return Standing(joined=False, reading={}, writing={})
+        waiting = self._progress.waits_for_records()
+        reading = {partition: self._raw.reading(partition, offset) for partition, offset in waiting.items()}
+        return Standing(joined=True, reading=reading, writing=self._progress.waits_for_kafka())
+
+    def note_ends(self, ends: Mapping[int, int]) -> None:
+        """Tell how far we are behind; between two generations nobody is."""
+        finished = self._progress.finished() if self._settled else {}
+        for partition in finished.keys() & ends.keys():
+            CONSUMER_LAG_RECORDS.labels(partition).set(max(0, ends[partition] - finished[partition]))
 
     # What Faust calls.
 
@@ -148,23 +164,6 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
                 COMMITTED_OFFSET.labels(partition).set(offset)
             return True
 
-    async def verify_all_partitions_active(self) -> None:
-        """Look after each partition; Faust calls this regularly.
-
-        Raises:
-            PartitionStalled: where one stands still.
-        """
-        try:
-            ends = await self._raw.ends()
-        except Unavailable:
-            self._watch.reset()
-            return
-        finished = self._progress.finished()
-        for partition in finished.keys() & ends.keys():
-            CONSUMER_LAG_RECORDS.labels(partition).set(max(0, ends[partition] - finished[partition]))
-        if stalled := self._watch.stalled(finished, ends, time.monotonic()):
-            raise PartitionStalled(f"partitions {stalled} do not move although Kafka has more for them")
-
     # The rest.
 
     @property
@@ -178,7 +177,6 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
         self.stop_flow()
         CONSUMER_LAG_RECORDS.clear()
         COMMITTED_OFFSET.clear()
-        self._watch.reset()
         await self._guarded(self.on_partitions_revoked(self._tps(partitions)))
 
     async def _on_assigned(self, partitions: set[int]) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from sink.tables import Tables
 from sink.writer import Writer
 from tests.services import PARTITIONS, free_port, process, wait_until
 
+SINK = (sys.executable, "-m", "sink")
 MONTH_MICROSECONDS = 31 * 86_400 * 1_000_000
 OCCURRED_AT = 1_700_000_000_000_000
 
@@ -136,9 +137,15 @@ class Sink:
 
 @contextmanager
 def running_sink(
-    kafka: KafkaSettings, clickhouse: ClickHouseSettings, log: Path, *, wait: bool = True, **settings: object
+    kafka: KafkaSettings,
+    clickhouse: ClickHouseSettings,
+    log: Path,
+    *,
+    wait: bool = True,
+    command: Sequence[str] = SINK,
+    **settings: object,
 ) -> Iterator[Sink]:
-    """Start `python -m sink`, with more settings by name, and wait until it is ready."""
+    """Start the sink, or a test's own entry into it, with more settings by name, and wait until it is ready."""
     port = free_port()
     env = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.kafka_bootstrap_servers,
@@ -150,7 +157,7 @@ def running_sink(
         "SINK_MAX_BATCH_AGE_SECONDS": "0.2",
         **{name.upper(): str(value) for name, value in settings.items()},
     }
-    with process([sys.executable, "-m", "sink"], log, env) as running:
+    with process(list(command), log, env) as running:
         sink = Sink(port, running, log)
         if wait:
             wait_until(lambda: sink.ready() or running.poll() is not None, "the sink is ready")

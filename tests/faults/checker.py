@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tests.faults.counters import Counted
 from tests.faults.ledger import Ledger, Outcome
 
 Offset = tuple[int, int]
@@ -56,6 +57,7 @@ class Observed:
         rows: of the physical table, as stored.
         views: of each team's view.
         lag: what each consumer group has left, by group.
+        counted: what the last run was counted as.
     """
 
     raw: Sequence[RawRecord]
@@ -64,6 +66,7 @@ class Observed:
     rows: Sequence[Row]
     views: dict[str, Sequence[Row]]
     lag: dict[str, int]
+    counted: Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,10 @@ def _drained(_: Ledger, observed: Observed) -> Iterator[str]:
     yield from (f"group {group}: {lag} records" for group, lag in observed.lag.items() if lag)
 
 
+def _counters_add_up(_: Ledger, observed: Observed) -> Iterator[str]:
+    yield from observed.counted.wrong()
+
+
 RULES: dict[str, Rule] = {
     "an acknowledged event is in the raw topic": _acknowledged_is_in_raw,
     "nothing refused or never sent is in the raw topic": _raw_was_sent,
@@ -216,6 +223,7 @@ RULES: dict[str, Rule] = {
     "a team sees no other team's events": _shown_to_its_team,
     "order per key is kept": _order_per_key,
     "the lag returns to zero": _drained,
+    "counters add up": _counters_add_up,
 }
 
 

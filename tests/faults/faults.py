@@ -29,6 +29,14 @@ class Fault:
     inflict: Callable[[Pipeline], Awaitable[None]]
 
 
+async def _nothing(_pipeline: Pipeline) -> None:
+    """The load alone."""
+
+
+NO_FAULT = Fault("no fault", _nothing)
+"""The baseline, without which the other runs prove little."""
+
+
 def _signal(process: str, number: signal.Signals) -> Fault:
     async def inflict(pipeline: Pipeline) -> None:
         pipeline.send(process, number)

@@ -10,22 +10,35 @@ from aiokafka.admin import AIOKafkaAdminClient
 from schemas.settings import KafkaSettings
 from schemas.topics import EVENT_ID, RAW_OFFSET, RAW_PARTITION, REASON
 from tests.faults.checker import DeadLetter, Normalized, Observed, RawRecord, Row
+from tests.faults.counters import Counted
 from tests.services import PARTITIONS, eventually
 
 COLUMNS = "_raw_partition, _raw_offset, event_id"
 
 
-async def observe(kafka: KafkaSettings, clickhouse_url: str, teams: Iterable[str]) -> Observed:
-    """Everything, as it lies there now."""
+async def observe(kafka: KafkaSettings, clickhouse_url: str, teams: Iterable[str], counted: Counted) -> Observed:
+    """Everything, as it lies there now, beside what was counted."""
     topics = kafka.topics
     return Observed(
-        raw=[_raw(record) async for record in _records(kafka, topics.raw)],
+        raw=await raw_records(kafka),
         normalized=[_normalized(record) async for record in _records(kafka, topics.normalized)],
         dead_letters=[_dead_letter(record) async for record in _records(kafka, topics.dead_letter)],
         rows=await _rows(clickhouse_url, "warehouse.events", "team"),
         views={team: await _rows(clickhouse_url, f"{team}.events", f"'{team}'") for team in teams},
         lag=await lag(kafka),
+        counted=counted,
     )
+
+
+async def raw_records(kafka: KafkaSettings) -> list[RawRecord]:
+    """Those alone."""
+    return [_raw(record) async for record in _records(kafka, kafka.topics.raw)]
+
+
+async def length(kafka: KafkaSettings, topic: str) -> int:
+    """How many records were ever written to a topic."""
+    async with AIOKafkaConsumer(**kafka.kafka_options()) as consumer:
+        return sum((await consumer.end_offsets(_partitions(topic))).values())
 
 
 async def drained(kafka: KafkaSettings, seconds: float) -> None:

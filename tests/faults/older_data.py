@@ -24,7 +24,7 @@ from schemas.settings import KafkaSettings
 from tests.faults.faults import Fault
 from tests.faults.ledger import Attempt, Ledger, Outcome
 from tests.faults.load import Load, Team
-from tests.faults.observe import lag, observe
+from tests.faults.observe import lag, raw_records
 from tests.faults.pipeline import Pipeline
 from tests.faults.proxy import proxy
 from tests.stack import free_ports
@@ -114,7 +114,7 @@ async def running_on_older_data(folder: Path, revision: str = OLDEST) -> AsyncIt
         exported = await events.exports()
         async with proxy(int(exported["EVENTS_API_URL"].rpartition(":")[2])) as client:
             pipeline = Pipeline(folder, {"client-ingress": client}, *_servers(exported, data_dir), {}, teams, ledger)
-            await _adopt(pipeline.kafka, pipeline.clickhouse_url, ledger)
+            await _adopt(pipeline.kafka, ledger)
             yield pipeline
     finally:
         await events.down()
@@ -155,9 +155,9 @@ def _servers(exported: dict[str, str], data_dir: Path) -> tuple[KafkaSettings, s
     return KafkaSettings(kafka_bootstrap_servers=exported["KAFKA_BOOTSTRAP_SERVERS"]), clickhouse
 
 
-async def _adopt(kafka: KafkaSettings, clickhouse_url: str, ledger: Ledger) -> None:
+async def _adopt(kafka: KafkaSettings, ledger: Ledger) -> None:
     """Note the events that the launchers sent to see their pipelines work."""
-    for record in (await observe(kafka, clickhouse_url, [])).raw:
+    for record in await raw_records(kafka):
         if record.key.startswith(f"{LAUNCHERS_TEAM}/"):
             ledger.note(Attempt(record.event_id, LAUNCHERS_TEAM, record.key, 0, record.sha256, Outcome.OK))
 

@@ -8,6 +8,7 @@ Each client of Kafka has a listener of its own that advertises its proxy's port,
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class Pipeline:
         kafka: straight to Kafka, around all proxies: for observing.
         clickhouse_url: straight to ClickHouse, as the sink's user.
         ledger: what all runs sent to it.
+        starts: how often a copy of each kind of process was started by us.
         broken: what a fault itself saw broken; the run that inflicted it takes it.
     """
 
@@ -65,6 +67,7 @@ class Pipeline:
     ledger: Ledger = field(default_factory=Ledger)
     broken: list[Violation] = field(default_factory=list)
     children: dict[str, Child] = field(default_factory=dict)
+    starts: Counter[str] = field(default_factory=Counter)
 
     @property
     def api_url(self) -> str:
@@ -80,6 +83,7 @@ class Pipeline:
         """Start a process and wait until it is ready; from then on it is kept alive."""
         child = Child(self.specs[name], LogFile(self.folder / f"{name}.log"), _Silent(), lambda: None)
         self.children[name] = child
+        self.starts[_kind(name)] += 1
         await child.start()
 
     async def stop(self, name: str) -> None:
@@ -138,7 +142,12 @@ async def stop_merges(clickhouse_url: str) -> None:
 
 
 def _start_place(name: str) -> int:
-    return START_ORDER.index(name.split("-", maxsplit=1)[0])
+    return START_ORDER.index(_kind(name))
+
+
+def _kind(name: str) -> str:
+    """What a copy is a copy of."""
+    return name.split("-", maxsplit=1)[0]
 
 
 def _pipeline(folder: Path, servers: dict[str, int], links: dict[str, Proxy], env: Mapping[str, str]) -> Pipeline:

@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass
 
 from tests.faults.checker import Violation, check
-from tests.faults.faults import Fault
+from tests.faults.counters import Counted
+from tests.faults.faults import NO_FAULT, Fault
 from tests.faults.ledger import Outcome
 from tests.faults.load import Load
 from tests.faults.observe import drained, observe
 from tests.faults.pipeline import Pipeline
+from tests.faults.progress import counts
 from tests.services import eventually
 
 STEADY_SECONDS = 3
@@ -57,8 +59,9 @@ class Runner:
 
     async def run(self, fault: Fault) -> Result:
         """Load before, during and after the fault; then drain and check everything since the pipeline's start."""
-        before, unknown = len(self._ledger.acknowledged()), self._ledger.count(Outcome.UNKNOWN)
+        events = len(self._ledger.acknowledged())
         pipeline = self._pipeline
+        before = await counts(pipeline)
         load = Load(pipeline.api_url, pipeline.kafka, pipeline.teams, self._ledger, self._random)
         sending = asyncio.create_task(load.run())
         await self._progress(STEADY_SECONDS)
@@ -69,11 +72,13 @@ class Runner:
         stopped = time.monotonic()
         stuck = await self._drain()
         recovery = time.monotonic() - stopped
-        observed = await observe(pipeline.kafka, pipeline.clickhouse_url, [team.slug for team in pipeline.teams])
+        counted = Counted(before, await counts(pipeline), undisturbed=fault is NO_FAULT)
+        teams = [team.slug for team in pipeline.teams]
+        observed = await observe(pipeline.kafka, pipeline.clickhouse_url, teams, counted)
         return Result(
             fault.name,
-            len(self._ledger.acknowledged()) - before,
-            self._ledger.count(Outcome.UNKNOWN) - unknown,
+            len(self._ledger.acknowledged()) - events,
+            counted.after.unknown - counted.before.unknown,
             recovery,
             self._broken() + stuck + check(self._ledger, observed),
         )

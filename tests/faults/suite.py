@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.faults.faults import deaths, link_faults, process_faults, together
+from tests.faults.faults import NO_FAULT, deaths, link_faults, process_faults, together
 from tests.faults.groups import Group, special_groups
 from tests.faults.pipeline import running_pipeline
 from tests.faults.planted import FINDERS, PLANTED_BUG
@@ -50,8 +50,9 @@ def _plan(choice: Choice) -> Iterator[Group]:
     processes, links = process_faults() + deaths(), link_faults()
     singles = processes + links
     yield from special_groups(choice.away_seconds)
-    for start in range(0, len(singles), RUNS_PER_PIPELINE):
-        yield Group(running_pipeline, singles[start : start + RUNS_PER_PIPELINE])
+    catalog = [NO_FAULT, *singles]
+    for start in range(0, len(catalog), RUNS_PER_PIPELINE):
+        yield Group(running_pipeline, catalog[start : start + RUNS_PER_PIPELINE])
     chance = random.Random(choice.seed)  # noqa: S311 - a reproducible choice
     yield Group(running_pipeline, [together(chance.choice(processes), chance.choice(links)) for _ in range(PAIRS)])
     yield Group(running_pipeline, [chance.choice(singles) for _ in range(SEEDED)])

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.faults.faults import deaths, link_faults, process_faults
+from tests.faults.faults import NO_FAULT, deaths, link_faults, process_faults
 from tests.faults.pipeline import running_pipeline
 from tests.faults.run import Runner
 
-FAULTS = {fault.name: fault for fault in process_faults() + deaths() + link_faults()}
+FAULTS = {fault.name: fault for fault in [NO_FAULT, *process_faults(), *deaths(), *link_faults()]}
 CHOSEN = (
+    "no fault",
     "SIGKILL kafka",
     "SIGKILL stream",
     "takeover sink",

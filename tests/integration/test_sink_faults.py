@@ -7,7 +7,7 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,12 +20,15 @@ from aiokafka.structs import OffsetAndMetadata
 from pydantic import SecretStr
 
 from deploy.local.clickhouse.users import Role
+from deploy.topics import create_topics
+from schemas.fatal import EXIT_UNEXPECTED
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from sink.offsets import Note, decode_note
 from sink.writer import Writer
 from tests.clickhouse_service import running_clickhouse
 from tests.faults.proxy import proxy
-from tests.services import PARTITIONS, eventually, free_port
+from tests.integration.hanging import hanging
+from tests.services import PARTITIONS, eventually, free_port, kafka_node, running_kafka
 from tests.sink import (
     Feed,
     Sink,
@@ -41,6 +44,7 @@ from tests.sink import (
 )
 
 RUN = 300
+STALL_SECONDS = 4
 
 
 @dataclass
@@ -330,3 +334,78 @@ async def test_sink_when_its_password_is_wrong(
         assert "CLICKHOUSE_URL" in log.read_text("utf-8")
         assert "wrong" not in log.read_text("utf-8")
         assert sink.terminate() == 0
+
+
+@pytest.mark.parametrize("hang", ["aiokafka_847", "never_joins"])
+async def test_rows_when_the_sink_hangs_outside_its_group(
+    kafka: KafkaSettings, clickhouse: ClickHouseSettings, warehouse: Warehouse, tmp_path: Path, hang: str
+) -> None:
+    """A rejoin that hangs once the loop was blocked, or the first join: the process says so and ends; none is lost."""
+    async with feed(kafka) as records:
+        with hanging_sink(kafka, clickhouse, tmp_path / "sink.out", hang) as sink:
+            await records.all(range(RUN))
+            assert await asyncio.to_thread(sink.running.wait, 90) == EXIT_UNEXPECTED
+            assert "the group is not joined" in sink.log.read_text("utf-8")
+        await records.all(range(RUN, 2 * RUN))
+        with running_sink(kafka, clickhouse, tmp_path / "sink.out"):
+            await stored(warehouse, 2 * RUN)
+
+
+async def test_rows_when_aiokafka_1154_hangs(
+    clickhouse: ClickHouseSettings, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """Kafka restarted, and fetches that are never answered again: the process says so and ends; none is lost."""
+    node = kafka_node(tmp_path / "kafka")
+    kafka = KafkaSettings(kafka_bootstrap_servers=node.bootstrap_servers)
+    with hanging_sink(kafka, clickhouse, tmp_path / "sink.out", "aiokafka_1154") as sink:
+        with running_kafka(node):
+            await create_topics(kafka, PARTITIONS)
+            async with feed(kafka) as records:
+                await records.all(range(RUN))
+                await stored(warehouse, RUN)
+        with running_kafka(node):
+            async with feed(kafka) as records:
+                await records.all(range(RUN, 2 * RUN))
+                assert await asyncio.to_thread(sink.running.wait, 60) == EXIT_UNEXPECTED
+                assert f"brings nothing (at offset {RUN})" in sink.log.read_text("utf-8")
+                with running_sink(kafka, clickhouse, tmp_path / "sink.out"):
+                    await stored(warehouse, 2 * RUN)
+
+
+async def test_sink_when_only_clickhouse_hangs(
+    kafka: KafkaSettings, clickhouse: ClickHouseSettings, tmp_path: Path
+) -> None:
+    """Partitions without room, for ClickHouse does not answer, do not stand still: it stays the same process."""
+    url = urlsplit(clickhouse.clickhouse_url.get_secret_value())
+    async with AsyncExitStack() as stack:
+        records = await stack.enter_async_context(feed(kafka))
+        between = await stack.enter_async_context(proxy(url.port or 8123))
+        detour = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{between.port}").geturl()
+        indirect = clickhouse.model_copy(update={"clickhouse_url": SecretStr(detour)})
+        sink = stack.enter_context(
+            running_sink(
+                kafka,
+                indirect,
+                tmp_path / "sink.out",
+                wait=False,
+                sink_max_batch_rows=RUN,
+                sink_insert_timeout_seconds=1,
+                sink_stall_seconds=2,
+            )
+        )
+        await eventually(lambda: asyncio.to_thread(sink.ready), "the sink is ready")
+        between.requests.swallow = True
+        await records.all(range(4 * RUN))
+        await eventually(lambda: metric(sink, "eventsapi_insert_retries_total", 4 * PARTITIONS), "four attempts each")
+        assert sink.running.poll() is None
+        between.heal()
+        await stored(Warehouse(clickhouse), 4 * RUN)
+        assert sink.running.poll() is None
+
+
+def hanging_sink(
+    kafka: KafkaSettings, clickhouse: ClickHouseSettings, log: Path, hang: str
+) -> AbstractContextManager[Sink]:
+    """A sink that hangs in this way, and is to notice it soon."""
+    command = hanging(hang, "sink")
+    return running_sink(kafka, clickhouse, log, wait=False, command=command, sink_stall_seconds=STALL_SECONDS)

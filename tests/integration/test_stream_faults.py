@@ -6,17 +6,20 @@ repeats, and nothing is ever committed past work that is not done.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.topics import create_topics
+from schemas.fatal import EXIT_UNEXPECTED
 from schemas.settings import KafkaSettings
-from stream.fatal import EXIT_UNEXPECTED
+from tests.integration.hanging import hanging
 from tests.integration.stream_harness import Broker, broker, faulty, stream
 from tests.services import PARTITIONS, eventually, kafka_node, running_kafka, wait_until
 
 RECORDS = 2500
+STALL_SECONDS = 4
 
 
 async def assert_nothing_committed_past_the_outputs(kafka_broker: Broker) -> None:
@@ -153,3 +156,56 @@ async def test_stream_waits_while_kafka_is_away(tmp_path: Path) -> None:
                     await kafka_broker.caught_up()
                     (await kafka_broker.outcome()).assert_exact(RECORDS)
                 assert running.poll() is None
+
+
+async def test_aiokafka_847_ends_the_stream_and_the_next_one_goes_on(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """A loop blocked for longer than its session, and a rejoin that hangs: the process says so and ends."""
+    await assert_ends_and_is_followed(kafka, tmp_path / "stream.log", "aiokafka_847", "the group is not joined")
+
+
+async def test_a_stream_that_never_joins_the_group_ends(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """No partition was ever assigned, so none stands still; the process ends all the same."""
+    await assert_ends_and_is_followed(kafka, tmp_path / "stream.log", "never_joins", "the group is not joined")
+
+
+async def assert_ends_and_is_followed(kafka: KafkaSettings, log: Path, hang: str, reason: str) -> None:
+    """A stream that hangs ends with the reason in its log; nothing is lost."""
+    async with broker(kafka) as kafka_broker:
+        with stream(kafka, log, hanging(hang, "stream"), STREAM_STALL_SECONDS=str(STALL_SECONDS)) as running:
+            await kafka_broker.load(RECORDS)
+            assert await asyncio.to_thread(running.wait, 90) == EXIT_UNEXPECTED
+        assert_stalled(log, reason)
+        await kafka_broker.load(RECORDS, first=RECORDS)
+        with stream(kafka, log):
+            await kafka_broker.caught_up()
+        (await kafka_broker.outcome()).assert_exact(2 * RECORDS)
+
+
+def assert_stalled(log: Path, reason: str) -> None:
+    """The last words of the process."""
+    last = log.read_text("utf-8").splitlines()[-1]
+    assert '"process_ended"' in last
+    assert reason in last
+
+
+async def test_aiokafka_1154_ends_the_stream_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    """Kafka restarted, and fetches that are never answered again: the process says so and ends."""
+    node, log = kafka_node(tmp_path / "kafka"), tmp_path / "stream.log"
+    kafka = KafkaSettings(kafka_bootstrap_servers=node.bootstrap_servers)
+    command = hanging("aiokafka_1154", "stream")
+    with ExitStack() as stack:
+        with running_kafka(node):
+            await create_topics(kafka, PARTITIONS)
+            running = stack.enter_context(stream(kafka, log, command, STREAM_STALL_SECONDS=str(STALL_SECONDS)))
+            async with broker(kafka) as kafka_broker:
+                await kafka_broker.load(RECORDS)
+                await kafka_broker.normalized_reaches(RECORDS)
+                await kafka_broker.caught_up()
+        with running_kafka(node):
+            async with broker(kafka) as kafka_broker:
+                await kafka_broker.load(RECORDS, first=RECORDS)
+                assert await asyncio.to_thread(running.wait, 60) == EXIT_UNEXPECTED
+                assert_stalled(log, f"brings nothing (at offset {RECORDS})")
+                with stream(kafka, log):
+                    await kafka_broker.caught_up()
+                (await kafka_broker.outcome()).assert_exact(2 * RECORDS)

@@ -14,6 +14,7 @@ from tests.faults.checker import (
     Row,
     check,
 )
+from tests.faults.counters import Counted, Counts, Life
 from tests.faults.ledger import Attempt, Ledger, Outcome
 
 FIRST = Attempt("e1", "acme", "acme/u", 1, "aa", Outcome.OK)
@@ -21,6 +22,29 @@ SECOND = Attempt("e2", "acme", "acme/u", 2, "bb", Outcome.OK)
 RETRIED = Attempt("e3", "other", "other/u", 1, "cc", Outcome.UNKNOWN)
 REFUSED = Attempt("e4", "acme", "acme/u", 3, "dd", Outcome.REFUSED)
 POISON = Attempt("e5", "acme", "acme/u", 0, "ee", Outcome.OK, poison=True)
+
+BEFORE = Counts(
+    acknowledged=10,
+    unknown=1,
+    normalized=10,
+    dead_letters=2,
+    lives={
+        "ingress": Life("i", 0, {"events_accepted": 3}),
+        "stream": Life("s", 1, {"records_normalized": 4, "dead_letters": 1}),
+        "sink": Life("k", 1, {"rows_inserted": 5, "repeats_dropped": 1}),
+    },
+)
+AFTER = Counts(
+    acknowledged=15,
+    unknown=3,
+    normalized=18,
+    dead_letters=4,
+    lives={
+        "ingress": Life("i", 0, {"events_accepted": 9}),
+        "stream": Life("s", 1, {"records_normalized": 12, "dead_letters": 2}),
+        "sink": Life("k", 1, {"rows_inserted": 10, "repeats_dropped": 3, "dead_letters": 1}),
+    },
+)
 
 GOOD = Observed(
     raw=[
@@ -42,6 +66,7 @@ GOOD = Observed(
     rows=[Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme"), Row((1, 0), "e3", "other")],
     views={"acme": [Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme")], "other": [Row((1, 0), "e3", "other")]},
     lag={"stream": 0, "sink": 0},
+    counted=Counted(BEFORE, AFTER, undisturbed=True),
 )
 
 
@@ -83,6 +108,7 @@ BROKEN: dict[str, Callable[[Observed], Observed]] = {
         o, raw=[replace(o.raw[1], offset=(0, 0)), replace(o.raw[0], offset=(0, 1)), *o.raw[2:]]
     ),
     "the lag returns to zero": lambda o: replace(o, lag={"sink": 1}),
+    "counters add up": lambda o: replace(o, counted=Counted(BEFORE, replace(AFTER, normalized=19))),
 }
 
 
@@ -99,3 +125,44 @@ def test_check_when_an_event_is_shown_twice() -> None:
     doubled = replace(GOOD, views=GOOD.views | {"acme": [*GOOD.views["acme"], GOOD.views["acme"][0]]})
 
     assert [violation.where for violation in check(ledger(), doubled)] == ["acme: event e1 is shown 2 times"]
+
+
+def after(**lives: Life) -> Counted:
+    """The run of GOOD, but with other processes at its end."""
+    return Counted(BEFORE, replace(AFTER, lives={**AFTER.lives, **lives}))
+
+
+@pytest.mark.parametrize(
+    ("counted", "wrong"),
+    [
+        (after(ingress=Life("i", 0, {"events_accepted": 7})), "accepted by the ingress: 4 counted, 5 to 7"),
+        (after(ingress=Life("i", 0, {"events_accepted": 11})), "accepted by the ingress: 8 counted, 5 to 7"),
+        (after(stream=Life("s", 1, {"records_normalized": 13, "dead_letters": 2})), "by the stream: 9 counted, 8 to 8"),
+        (after(stream=Life("s", 2, {"records_normalized": 11, "dead_letters": 2})), "by the stream: 7 counted, 8 to 8"),
+        (after(stream=Life("s", 1, {"records_normalized": 12, "dead_letters": 1})), "dead letters: 1 counted, 2 to 2"),
+        (after(sink=Life("k", 1, {"rows_inserted": 9, "repeats_dropped": 3, "dead_letters": 1})), "7 counted, 8 to 8"),
+        (after(sink=Life("k", 2, {"rows_inserted": 11, "repeats_dropped": 3, "dead_letters": 1})), "9 counted, 0 to 8"),
+    ],
+)
+def test_counters_when_they_do_not_add_up(counted: Counted, wrong: str) -> None:
+    """A count too many or too few is told with its bounds."""
+    (told,) = counted.wrong()
+
+    assert wrong in told
+
+
+@pytest.mark.parametrize("name", AFTER.lives)
+def test_counters_when_a_process_died(name: str) -> None:
+    """Nothing is claimed of its successor, which began at zero; but without a fault there may be none."""
+    counted = after(**{name: Life("successor", 1, {})})
+
+    assert list(counted.wrong()) == []
+    assert list(replace(counted, undisturbed=True).wrong()) == [f"{name} was disturbed although there was no fault"]
+
+
+def test_counters_when_the_sink_lost_its_partitions() -> None:
+    """A range whose commit was not confirmed to it is not counted; in a run without a fault none is lost."""
+    counted = after(sink=Life("k", 2, {"rows_inserted": 9, "repeats_dropped": 1, "dead_letters": 1}))
+
+    assert list(counted.wrong()) == []
+    assert list(replace(counted, undisturbed=True).wrong()) == ["sink was disturbed although there was no fault"]

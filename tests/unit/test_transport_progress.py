@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.normalize import RawHeaders
-from stream.progress import RUNS_AHEAD, Progress, Run, RunSkipped, Watch
+from stream.progress import RUNS_AHEAD, Progress, Run, RunSkipped
 
 
 @dataclass(frozen=True)
@@ -121,23 +121,23 @@ def test_the_committed_offset_is_always_the_end_of_work_done_in_order(steps: lis
         assert progress.finished() == {0: done}
 
 
-def test_watch_tells_a_partition_that_stands_still_while_kafka_has_more() -> None:
-    """Only standing still with records left counts, and only after the time given."""
-    watch = Watch(stall_seconds=10)
+def test_what_is_on_its_way_to_kafka_is_told_until_it_is_there() -> None:
+    """A run waits from when it is handed out until it is finished, its commit until Kafka has it."""
+    progress = progress_at(100)
+    run = hand_out(progress, 100, 200)
 
-    assert watch.stalled({0: 5, 1: 9}, {0: 8, 1: 9}, now=0) == []
-    assert watch.stalled({0: 5, 1: 9}, {0: 8, 1: 9}, now=9) == []
-    assert watch.stalled({0: 5, 1: 9}, {0: 8, 1: 9}, now=10) == [0]
-    assert watch.stalled({0: 6, 1: 9}, {0: 8, 1: 9}, now=11) == []
-    assert watch.stalled({0: 6, 1: 9}, {0: 8, 1: 9}, now=20) == []
+    assert progress.waits_for_kafka() == {"partition 0's run": 100}
+    progress.finish(run)
+    assert progress.waits_for_kafka() == {"partition 0's commit": 100}
+    progress.committed({0: 200}, generation=1)
+    assert progress.waits_for_kafka() == {}
 
 
-def test_watch_counts_anew_after_kafka_was_away() -> None:
-    """Nobody moves while Kafka is away; the process waits for it instead of ending."""
-    watch = Watch(stall_seconds=10)
-    watch.stalled({0: 5}, {0: 8}, now=0)
+def test_a_partition_waits_for_records_while_it_has_room() -> None:
+    """Where it has none, no fetch can be missing."""
+    progress = progress_at(0)
 
-    watch.reset()
-
-    assert watch.stalled({0: 5}, {0: 8}, now=60) == []
-    assert watch.stalled({0: 5}, {0: 8}, now=70) == [0]
+    assert progress.waits_for_records() == {0: 0}
+    for number in range(RUNS_AHEAD):
+        hand_out(progress, number, number + 1)
+    assert progress.waits_for_records() == {}

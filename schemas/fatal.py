@@ -18,7 +18,7 @@ _log = get_logger(__name__)
 
 def leave_process(seconds: float) -> NoReturn:
     """Told to stop, but not able to within the time: nothing is lost by leaving what is in flight."""
-    _log.warning("stream_stopped_late", seconds=seconds)
+    _log.warning("stopped_late", seconds=seconds)
     sys.stdout.flush()
     os._exit(os.EX_OK)
 
@@ -26,6 +26,6 @@ def leave_process(seconds: float) -> NoReturn:
 def end_process(reason: BaseException) -> NoReturn:
     """Say why, and end the process without a commit."""
     # Not exc_info: structlog would add the local variables, and payloads are among them.
-    _log.critical("stream_ended", reason=repr(reason), trace="".join(traceback.format_exception(reason)))
+    _log.critical("process_ended", reason=repr(reason), trace="".join(traceback.format_exception(reason)))
     sys.stdout.flush()
     os._exit(EXIT_UNEXPECTED)
