@@ -36,30 +36,29 @@ class Bucket:
 
     Attributes:
         whose: words for messages.
+        burst: how many events it holds.
+        level: how many it held when it was last filled; below 0 where a batch larger than the bucket was let through.
     """
 
-    __slots__ = ("__weakref__", "_at", "_level", "burst", "burst_text", "events_per_second", "whose")
+    __slots__ = ("__weakref__", "_filled_at", "burst", "events_per_second", "level", "told_burst", "whose")
 
     def __init__(self, whose: str, events_per_second: int) -> None:
         self.whose = whose
         self.events_per_second = events_per_second
         self.burst = events_per_second * BURST_SECONDS
-        self.burst_text = str(self.burst)
-        self._level = 0.0
-        self._at = -math.inf
+        self.told_burst = str(self.burst)
+        self.level: float = self.burst
+        self._filled_at = -math.inf
 
-    def level(self, now: float) -> float:
-        """How many events it would give; below 0 where a batch larger than the bucket has been let through."""
-        return min(self.burst, self._level + (now - self._at) * self.events_per_second)
+    def fill(self, now: float) -> None:
+        """Add what has come since the last time."""
+        level = self.level + (now - self._filled_at) * self.events_per_second
+        self.level = min(self.burst, level)
+        self._filled_at = now
 
-    def seconds_until_level(self, level: float, now: float) -> float:
-        """How long it takes to fill up to there; 0 or less where it is fuller."""
-        return (level - self.level(now)) / self.events_per_second
-
-    def take(self, events: int, now: float) -> None:
-        """Take so many, whether they are there or not."""
-        self._level = self.level(now) - events
-        self._at = now
+    def seconds_until(self, level: float) -> int:
+        """How many whole seconds it takes to fill up to there."""
+        return math.ceil((level - self.level) / self.events_per_second)
 
 
 class Allowance:
@@ -77,29 +76,34 @@ class Allowance:
             RateLimited: where they do not fit now.
         """
         for bucket in self._buckets:
-            if bucket.seconds_until_level(min(events, bucket.burst), now) > 0:
+            bucket.fill(now)
+            if bucket.level < events and bucket.level < bucket.burst:
                 raise self._refusal(events, now)
         for bucket in self._buckets:
-            bucket.take(events, now)
+            bucket.level -= events
 
     def tell(self, headers: CIMultiDict[str], now: float) -> None:
         """Write what is left of the limit that is closest: events in all, events now, whole seconds until all again."""
-        if not self._buckets:
-            return
-        bucket = self._buckets[0] if len(self._buckets) == 1 else min(self._buckets, key=lambda one: one.level(now))
-        headers[LIMIT] = bucket.burst_text
-        headers[REMAINING] = str(max(0, int(bucket.level(now))))
-        headers[RESET] = str(math.ceil(bucket.seconds_until_level(bucket.burst, now)))
+        closest = None
+        for bucket in self._buckets:
+            bucket.fill(now)
+            if closest is None or bucket.level < closest.level:
+                closest = bucket
+        if closest is not None:
+            headers[LIMIT] = closest.told_burst
+            headers[REMAINING] = str(int(closest.level)) if closest.level > 0 else "0"
+            headers[RESET] = str(closest.seconds_until(closest.burst))
 
     def _refusal(self, events: int, now: float) -> RateLimited:
-        waits = [(each.seconds_until_level(min(events, each.burst), now), each) for each in self._buckets]
+        for bucket in self._buckets:
+            bucket.fill(now)
+        waits = [(bucket.seconds_until(min(events, bucket.burst)), bucket) for bucket in self._buckets]
         seconds, bucket = max(waits, key=lambda wait: wait[0])
-        retry_after_seconds = math.ceil(seconds)
         message = (
             f"{bucket.whose} may send {bucket.events_per_second} events a second, {bucket.burst} at once.  "
-            f"Nothing was taken: send it again in {retry_after_seconds} s."
+            f"Nothing was taken: send it again in {seconds} s."
         )
-        return RateLimited(message, events, retry_after_seconds)
+        return RateLimited(message, events, seconds)
 
 
 class Buckets:
