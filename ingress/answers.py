@@ -2,12 +2,14 @@
 
 import re
 import secrets
+from collections.abc import Mapping
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import istr
 
 from ingress.batch import Result, Status
+from ingress.limits import RateLimited
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 
 RETRY_AFTER_SECONDS = 1
@@ -15,7 +17,8 @@ REQUEST_ID = istr("X-Request-Id")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 # aiohttp would name itself and its version.
-_HEADERS = {"Content-Type": "application/json", "Server": "events-api"}
+_SERVER = {"Server": "events-api"}
+_HEADERS = {"Content-Type": "application/json", **_SERVER}
 
 
 class Refusal(msgspec.Struct, omit_defaults=True):
@@ -71,9 +74,21 @@ def refused(refusal: InvalidEvent, name: str) -> web.Response:
     return _answer(refusal.code, refusal.message, name, field=refusal.field)
 
 
+def rate_limited(limit: RateLimited, name: str) -> web.Response:
+    """Nothing of the request was taken; it fits later."""
+    answer = _answer(ErrorCode.RATE_LIMITED, limit.message, name)
+    answer.headers[hdrs.RETRY_AFTER] = str(limit.retry_after_seconds)
+    return answer
+
+
 def unavailable(away: Unavailable, name: str) -> web.Response:
     """The request may succeed later; whether it has an effect already is unknown."""
     return _answer(ErrorCode.UNAVAILABLE, str(away), name)
+
+
+def nothing(headers: Mapping[str, str], name: str) -> web.Response:
+    """An answer that is all in its head."""
+    return web.Response(status=204, headers={**_SERVER, **headers, REQUEST_ID: name})
 
 
 def told(status: int, facts: dict[str, bool], name: str) -> web.Response:
@@ -87,5 +102,5 @@ def _answer(
     refusal = Refusal(success=False, code=code.value, message=message, request_id=name, field=field, results=results)
     headers = {**_HEADERS, REQUEST_ID: name}
     if code is ErrorCode.UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
     return web.Response(status=code.status, body=msgspec.json.encode(refusal), headers=headers)

@@ -9,10 +9,12 @@ from aiohttp import http_parser, web
 
 from ingress.accounts.store import Accounts
 from ingress.auth import TokenSnapshot
+from ingress.cors import preflight
 from ingress.handlers import Events
 from ingress.health import Health
+from ingress.limits import Buckets
 from ingress.producer import Producer
-from ingress.server import PublicServer, Route
+from ingress.server import Act, PublicServer, Route
 from ingress.settings import IngressSettings
 from schemas.health import health_listener
 from schemas.logs import get_logger
@@ -38,10 +40,11 @@ async def serve(settings: IngressSettings) -> None:
     _check_parser()
     stop = _stop_signal()
     accounts = Accounts(settings.accounts_url.get_secret_value(), read_only=True)
-    tokens = TokenSnapshot(accounts)
+    buckets = Buckets(settings.ingress_team_events_per_second, settings.ingress_token_events_per_second)
+    tokens = TokenSnapshot(accounts, buckets)
     producer = Producer(settings, settings.ingress_max_pending_bytes)
     health = Health(tokens, producer)
-    public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health)
+    public = PublicServer(_routes(Events(settings, tokens, producer), preflight(tokens), health), settings, health)
     async with (
         health_listener(settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT", health.is_ready),
         accounts,
@@ -56,12 +59,11 @@ async def serve(settings: IngressSettings) -> None:
     _log.info("stopped")
 
 
-def _routes(events: Events, health: Health) -> list[Route]:
+def _routes(events: Events, options: Act, health: Health) -> list[Route]:
+    posts: dict[str, Act] = {"event": events.post_event, "batch": events.post_batch, "b": events.post_batch}
+    posts |= {path: events.post_call(kind) for kind in CALLS for path in (kind, kind[0])}
     return [
-        Route("/v1/event", POST=events.post_event),
-        Route("/v1/batch", POST=events.post_batch),
-        Route("/v1/b", POST=events.post_batch),
-        *(Route(f"/v1/{path}", POST=events.post_call(kind)) for kind in CALLS for path in (kind, kind[0])),
+        *(Route(f"/v1/{path}", events.finish, POST=post, OPTIONS=options) for path, post in posts.items()),
         Route("/livez", GET=health.live, HEAD=health.live),
         Route("/readyz", GET=health.ready, HEAD=health.ready),
     ]

@@ -11,6 +11,7 @@ from ingress.accounts.store import Accounts, LiveToken
 from ingress.accounts.tokens import digest
 from ingress.backoff import pause_seconds
 from ingress.envelope import Sender, sender
+from ingress.limits import Buckets
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 from schemas.logs import get_logger
 from schemas.metrics import TOKENS_AGE_SECONDS, TOKENS_LOADED
@@ -23,10 +24,16 @@ _log = get_logger(__name__)
 
 
 class TokenSnapshot:
-    """Who may send, as of the last time that the accounts database answered."""
+    """Who may send, as of the last time that the accounts database answered.
 
-    def __init__(self, accounts: Accounts) -> None:
+    Attributes:
+        origins: of all web pages that may send with any token.
+    """
+
+    def __init__(self, accounts: Accounts, buckets: Buckets) -> None:
+        self.origins: frozenset[str] = frozenset()
         self._accounts = accounts
+        self._buckets = buckets
         self._rows: dict[bytes, LiveToken] = {}
         self._senders: dict[bytes, Sender] = {}
         self._loaded_at: float | None = None
@@ -72,7 +79,8 @@ class TokenSnapshot:
             raise Unavailable(f"The accounts database does not answer within {LOAD_SECONDS:g} s") from error
         rows = {token.digest: token for token in live}
         if rows != self._rows:
-            self._senders = {key: _sender(token) for key, token in rows.items()}
+            self._senders = {key: self._sender(token) for key, token in rows.items()}
+            self.origins = frozenset().union(*(token.origins for token in live))
             self._rows = rows
         self._loaded_at = asked_at
         TOKENS_LOADED.set(len(rows))
@@ -93,10 +101,16 @@ class TokenSnapshot:
             failures = 0
             await asyncio.sleep(REFRESH_SECONDS)
 
+    def _sender(self, token: LiveToken) -> Sender:
+        return sender(
+            token.team,
+            token.id,
+            enabled=token.team_enabled,
+            expires_at=math.inf if token.expires_at is None else token.expires_at.timestamp(),
+            write_only=token.write_only,
+            origins=token.origins,
+            allowance=self._buckets.allowance(token.team, token.id, token.events_per_second),
+        )
+
     def _rounded_age(self) -> float | None:
         return round(self.age_seconds(), 1) if self.loaded else None
-
-
-def _sender(token: LiveToken) -> Sender:
-    expires_at = math.inf if token.expires_at is None else token.expires_at.timestamp()
-    return sender(token.team, token.id, enabled=token.team_enabled, expires_at=expires_at)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from ingress.limits import Allowance
 from schemas import events, segment, topics
 from schemas.events import derive_event_id
 from schemas.formats import Event
 from schemas.topics import Headers
 
 UUID7_RANDOM_BYTES = 10
+_NO_LIMIT = Allowance()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _FORMATS: dict[str, tuple[tuple[str, bytes], ...]] = {
@@ -30,6 +32,9 @@ class Sender:
     Attributes:
         enabled: whether the team's Events API is on.
         expires_at: seconds since 1970, infinite where the token does not expire.
+        write_only: whether the token is public: it may send events, and learn nothing of them.
+        origins: of the web pages that may send with it, as browsers write them.
+        allowance: how many events it may send.
         headers: what each of its records carries; made once for all of them.
     """
 
@@ -37,6 +42,9 @@ class Sender:
     token_id: str
     enabled: bool
     expires_at: float
+    write_only: bool
+    origins: frozenset[str]
+    allowance: Allowance
     headers: tuple[tuple[str, bytes], ...]
 
 
@@ -63,10 +71,19 @@ class RawRecord(NamedTuple):
     headers: Headers
 
 
-def sender(team: str, token_id: str, *, enabled: bool, expires_at: float) -> Sender:
+def sender(  # noqa: PLR0913 - what a token is
+    team: str,
+    token_id: str,
+    *,
+    enabled: bool,
+    expires_at: float,
+    write_only: bool = False,
+    origins: frozenset[str] = frozenset(),
+    allowance: Allowance = _NO_LIMIT,
+) -> Sender:
     """The sender of one token."""
     headers = ((topics.TEAM, team.encode()), (topics.TOKEN_ID, token_id.encode()))
-    return Sender(team, token_id, enabled, expires_at, headers)
+    return Sender(team, token_id, enabled, expires_at, write_only, origins, allowance, headers)
 
 
 def arrival(micros: int, random: bytes, sent_at: datetime | None = None, traceparent: str | None = None) -> Arrival:

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import istr
 
-from ingress import answers, batch
+from ingress import answers, batch, cors
 from ingress.auth import TokenSnapshot
 from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Envelope, Sender, arrival
 from ingress.producer import Producer
@@ -25,6 +25,7 @@ from schemas.segment import parse_call
 
 # Looked up with each request: without letter case to be folded each time.
 TRACEPARENT = istr("traceparent")
+SENDER = web.RequestKey("sender", Sender)
 
 
 class _Keyed(msgspec.Struct, gc=False):
@@ -53,6 +54,7 @@ class Events:
 
         Raises:
             InvalidEvent: where the request or its event can never be accepted.
+            RateLimited: where the team or the token has sent too many.
             Unavailable: where the event was not acknowledged.
         """
         sender = self._sender(request)
@@ -61,6 +63,7 @@ class Events:
         if media_type(request) not in {JSON, PLAIN}:
             raise wrong_media_type((JSON,))
         body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
+        sender.allowance.take(1, time.monotonic())
         return await self._publish(parse_event(body), body, sender, _arrival(request), name)
 
     def post_call(self, kind: str) -> Act:
@@ -68,6 +71,7 @@ class Events:
 
         Raises:
             InvalidEvent: where the request or its call can never be accepted.
+            RateLimited: where the team or the token has sent too many.
             Unavailable: where the call was not acknowledged.
         """
 
@@ -75,7 +79,8 @@ class Events:
             sender = self._sender(request)
             body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
             if sender is None:
-                sender, body = self._find_in_body(body)
+                sender, body = self._find_in_body(request, body)
+            sender.allowance.take(1, time.monotonic())
             call = parse_call(kind, body)
             return await self._publish(call, body, sender, _arrival(request, call.sent_at), name)
 
@@ -86,6 +91,7 @@ class Events:
 
         Raises:
             InvalidEvent: where the request can never be accepted; the faults of single events are in the answer.
+            RateLimited: where the whole of it is more than the team or the token may send now.
             Unavailable: where no token is known yet.
         """
         sender, lines = self._sender(request), media_type(request) in NDJSON
@@ -93,17 +99,27 @@ class Events:
             raise no_token(in_body=False)
         body = await read_body(request, self._max_batch_bytes, self._body_timeout_seconds)
         if sender is None:
-            sender, body = self._find_in_body(body)
+            sender, body = self._find_in_body(request, body)
         items, sent_at = batch.split_lines(body) if lines else batch.split_array(body)
         if len(items) > self._max_batch_events:
             message = f"A batch must not hold more than {self._max_batch_events} events; this one has {len(items)}."
             raise InvalidEvent(ErrorCode.TOO_MANY_EVENTS, message, "batch")
+        sender.allowance.take(len(items), time.monotonic())
         found = batch.sort(items, sender, _arrival(request, sent_at, len(items)), self._max_event_bytes)
         outcomes = await self._publish_all(found)
         EVENTS_ACCEPTED.inc(sum(outcomes))
         for code, count in Counter(result.code for result in found.rejected).items():
             EVENTS_REFUSED.labels(code).inc(count)
         return answers.batch(found.results(outcomes), name)
+
+    def finish(self, request: web.BaseRequest, answer: web.Response) -> None:
+        """Tell the sender what is left of its limit, and a browser whether its page may read the answer."""
+        sender = request.get(SENDER)
+        if sender is not None:
+            sender.allowance.tell(answer.headers, time.monotonic())
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None:
+            cors.tell(answer.headers, origin, self._tokens.origins if sender is None else sender.origins)
 
     async def _publish(self, event: Event, body: bytes, sender: Sender, arrival: Arrival, name: str) -> web.Response:
         record = Envelope(sender, arrival).wrap(event, body)
@@ -129,9 +145,9 @@ class Events:
     def _sender(self, request: web.BaseRequest) -> Sender | None:
         """Who sends, by the request's head; None where there is no token in it."""
         token = token_of(request)
-        return None if token is None else self._tokens.find(token, time.time())
+        return None if token is None else self._find(request, token)
 
-    def _find_in_body(self, body: bytes) -> tuple[Sender, bytes]:
+    def _find_in_body(self, request: web.BaseRequest, body: bytes) -> tuple[Sender, bytes]:
         """Who sends, by the body's writeKey; and the body without it, since others read the raw topic."""
         try:
             token = _decode_keyed(body).write_key
@@ -140,7 +156,12 @@ class Events:
         if not token:
             raise no_token(in_body=True)
         secret = token.encode()
-        return self._tokens.find(token, time.time()), body.replace(secret, b"*" * len(secret))
+        return self._find(request, token), body.replace(secret, b"*" * len(secret))
+
+    def _find(self, request: web.BaseRequest, token: str) -> Sender:
+        sender = request[SENDER] = self._tokens.find(token, time.time())
+        cors.check(request.headers.get(hdrs.ORIGIN), sender.origins, sender.team)
+        return sender
 
 
 def _arrival(request: web.BaseRequest, sent_at: str | None = None, events: int = 1) -> Arrival:

@@ -12,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ingress import answers
 from ingress.health import Health
+from ingress.limits import RateLimited
 from ingress.settings import IngressSettings
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 from schemas.metrics import EVENTS_REFUSED, HTTP_REQUEST_SECONDS, HTTP_REQUESTS
@@ -21,14 +22,18 @@ LINGERING_SECONDS = 1.0
 OTHER = "other"
 
 Act = Callable[[web.BaseRequest, str], Awaitable[web.Response]]
-"""Answers a request, which has a name; raises InvalidEvent or Unavailable for a refusal."""
+"""Answers a request, which has a name; raises InvalidEvent, RateLimited or Unavailable for a refusal."""
+
+Finish = Callable[[web.BaseRequest, web.Response], None]
+"""Adds what every answer of a path carries, refusals too."""
 
 
 class Route:
     """One path: what each method does, and its own metrics."""
 
-    def __init__(self, path: str, **methods: Act) -> None:
+    def __init__(self, path: str, finish: Finish | None = None, **methods: Act) -> None:
         self.path = path
+        self.finish = finish
         self.methods = methods
         self._seconds = HTTP_REQUEST_SECONDS.labels(path)
         self._requests = {200: HTTP_REQUESTS.labels(path, 200)}
@@ -115,14 +120,16 @@ class PublicServer(web.Server):
     async def _act(self, route: Route, request: web.BaseRequest) -> web.Response:
         name = answers.request_id(request)
         try:
-            return await route.find(request.method)(request, name)
-        except (InvalidEvent, Unavailable) as error:
+            answer = await route.find(request.method)(request, name)
+        except (InvalidEvent, RateLimited, Unavailable) as error:
             answer = _refuse(error, name)
-        if request.method not in route.methods and route.methods:
-            answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
-        if not request.content.is_eof():
-            # The rest of a body that nobody reads ends the connection.
-            answer.force_close()
+            if request.method not in route.methods and route.methods:
+                answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
+            if not request.content.is_eof():
+                # The rest of a body that nobody reads ends the connection.
+                answer.force_close()
+        if route.finish is not None:
+            route.finish(request, answer)
         return answer
 
 
@@ -146,7 +153,10 @@ class Connection(web.RequestHandler):
         return answer
 
 
-def _refuse(error: InvalidEvent | Unavailable, name: str) -> web.Response:
+def _refuse(error: InvalidEvent | RateLimited | Unavailable, name: str) -> web.Response:
+    if isinstance(error, RateLimited):
+        EVENTS_REFUSED.labels(ErrorCode.RATE_LIMITED).inc(error.events)
+        return answers.rate_limited(error, name)
     if isinstance(error, InvalidEvent):
         EVENTS_REFUSED.labels(error.code).inc()
         return answers.refused(error, name)

@@ -1,6 +1,6 @@
 """Settings of the ingress."""
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ingress.accounts.settings import AccountsSettings
 from schemas.settings import KafkaSettings, Settings
@@ -17,6 +17,15 @@ class IngressSettings(Settings, KafkaSettings, AccountsSettings):
         1 << 20, ge=1024, le=64 << 20, description="the largest body of a batch, before and after decompression"
     )
     ingress_max_batch_events: int = Field(2500, ge=1, le=100_000, description="the most events of a batch")
+    ingress_team_events_per_second: NonNegativeInt = Field(
+        20_000,
+        description="the most events a second of each team, per ingress process; two seconds' worth may come at once; "
+        "0 for no limit",
+    )
+    ingress_token_events_per_second: NonNegativeInt = Field(
+        0,
+        description="the same of each token, besides; `events token create --events-per-second` sets another for one",
+    )
     ingress_body_timeout_seconds: PositiveFloat = Field(10, description="how long a body may take to arrive")
     ingress_deadline_seconds: PositiveFloat = Field(10, description="how long to wait for Kafka before answering 503")
     ingress_max_pending_bytes: PositiveInt = Field(

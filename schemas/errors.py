@@ -49,6 +49,8 @@ class ErrorCode(StrEnum):
     MISSING_TOKEN = "missing_token", 401, "The request holds no token, or more than one."
     UNKNOWN_TOKEN = "unknown_token", 401, "The token is not known, was revoked, or has expired."
     TEAM_DISABLED = "team_disabled", 403, "The Events API is not enabled for the token's team."
+    TOKEN_SCOPE = "token_scope", 403, "The token may send events, and nothing else."
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed", 403, "The team does not allow web pages of this origin to send events."
     NOT_FOUND = "not_found", 404, "There is nothing at this path."
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The path exists, but not for this method."
     TOO_MANY_EVENTS = "too_many_events", 413, "The batch holds more events than allowed."
@@ -58,6 +60,11 @@ class ErrorCode(StrEnum):
         "unsupported_encoding",
         415,
         "The body's Content-Encoding is not identity, gzip, deflate or zstd.",
+    )
+    RATE_LIMITED = (
+        "rate_limited",
+        429,
+        "The team or the token sends more than it may: nothing was taken, send it again after `Retry-After`.",
     )
     UNAVAILABLE = "unavailable", 503, "Not acknowledged, outcome unknown: send the event again with the same id."
 

@@ -14,6 +14,7 @@ import typer
 
 from ingress.accounts.database import migrate
 from ingress.accounts.models import Team, Token
+from ingress.accounts.origins import parse_origin
 from ingress.accounts.settings import AccountsSettings
 from ingress.accounts.store import Accounts, AlreadyExists, NotFound
 from schemas.ddl import is_team_slug
@@ -24,9 +25,11 @@ WRONG_SETTINGS = 2
 EXISTS = 3
 NOT_FOUND = 4
 UNAVAILABLE = 5
+# What the column holds.
+_MAX_EVENTS_PER_SECOND = 2**31 - 1
 
 T = TypeVar("T")
-Row = dict[str, str | bool | None]
+Row = dict[str, str | int | None]
 
 team_app = typer.Typer(
     no_args_is_help=True, help="Example: events team create acme\n\nTeams: who owns events, and may send them."
@@ -40,6 +43,13 @@ def _slug(slug: str) -> str:
     if not is_team_slug(slug):
         raise typer.BadParameter(f"{slug!r} must be up to 63 of a-z, 0-9 and _, beginning with a letter")
     return slug
+
+
+def _origin(text: str) -> str:
+    try:
+        return parse_origin(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 Slug = Annotated[str, typer.Argument(metavar="TEAM", callback=_slug, help="the team's name")]
@@ -85,15 +95,49 @@ def disable_team(slug: Slug, *, as_json: Json = False) -> None:
     _print_one(_team_row(_with_accounts(lambda accounts: accounts.enable_team(slug, enabled=False))), as_json=as_json)
 
 
+@team_app.command(
+    "origins",
+    help="Example: events team origins acme --allow https://shop.example\n\n"
+    "List the web origins whose pages may send the team's events, after allowing and removing some.  "
+    "Without any, no web page may; programs that are no browsers need none.",
+)
+def change_origins(
+    slug: Slug,
+    *,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=_origin, metavar="ORIGIN", help="scheme://host[:port], or * for every page; may be repeated"
+        ),
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(parser=_origin, metavar="ORIGIN", help="allow no longer; may be repeated")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Change and list a team's web origins."""
+    origins = _with_accounts(lambda accounts: accounts.change_origins(slug, allow or (), remove or ()))
+    _print_all([{"team": slug, "origin": origin} for origin in origins], as_json=as_json)
+    if allow or remove:
+        _say("It takes effect within two seconds.")
+
+
 @token_app.command(
     "create",
     help="Example: TOKEN=$(events token create acme)\n\nMake a token and print it, and nothing else, once.",
 )
-def create_token(
+def create_token(  # noqa: PLR0913 - one argument per option
     slug: Slug,
     *,
     name: Annotated[str, typer.Option(help="what it is for, up to 100 characters")] = "",
     expires_in_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="worthless after so many days")] = None,
+    write_only: Annotated[
+        bool,
+        typer.Option("--write-only", help="for public places such as web pages: it sends events, and reads nothing"),
+    ] = False,
+    events_per_second: Annotated[
+        int | None, typer.Option(min=1, max=_MAX_EVENTS_PER_SECOND, help="its own limit, per ingress process")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a token."""
@@ -101,7 +145,11 @@ def create_token(
         raise typer.BadParameter("must not be longer than 100 characters", param_hint="--name")
     now = _now()
     expires_at = now + timedelta(days=expires_in_days) if expires_in_days else None
-    secret, token = _with_accounts(lambda accounts: accounts.create_token(slug, name, now, expires_at))
+    secret, token = _with_accounts(
+        lambda accounts: accounts.create_token(
+            slug, name, now, expires_at, write_only=write_only, events_per_second=events_per_second
+        )
+    )
     if as_json:
         _print_one({"token": secret, **_token_row(token)}, as_json=True)
     else:
@@ -163,6 +211,8 @@ def _token_row(token: Token) -> Row:
         "created_at": _text(token.created_at),
         "expires_at": _text(token.expires_at),
         "revoked_at": _text(token.revoked_at),
+        "write_only": token.write_only,
+        "events_per_second": token.events_per_second,
     }
 
 

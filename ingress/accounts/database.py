@@ -96,13 +96,18 @@ def translated() -> Iterator[None]:
         yield
     except (IntegrityError, DataError):
         raise
-    except ProgrammingError as error:
-        message = f"The accounts database lacks a table; `events team list` makes it: {error.orig}"
-        raise Unavailable(message) from error
     except DBAPIError as error:
+        if _is_older(error):
+            message = f"The accounts database is older than this program; `events team list` migrates it: {error.orig}"
+            raise Unavailable(message) from error
         raise Unavailable(f"The accounts database does not answer: {error.orig}") from error
     except (OSError, TimeoutError) as error:
         raise Unavailable(f"The accounts database cannot be reached: {error!r}") from error
+
+
+def _is_older(error: DBAPIError) -> bool:
+    """Whether a table or a column is missing; SQLite has no class of errors for that."""
+    return isinstance(error, ProgrammingError) or str(error.orig).startswith(("no such table", "no such column"))
 
 
 def _make_folder(url: URL) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, LargeBinary, String, true
+from sqlalchemy import DateTime, Dialect, ForeignKey, LargeBinary, String, false, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -37,6 +37,15 @@ class Team(Base):
     enabled: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
+class TeamOrigin(Base):
+    """A web origin whose pages may send the team's events; `*` for every one."""
+
+    __tablename__ = "team_origins"
+
+    team: Mapped[str] = mapped_column(ForeignKey("teams.slug"), primary_key=True)
+    origin: Mapped[str] = mapped_column(String(255), primary_key=True)
+
+
 class Token(Base):
     """What a producer proves its team with.
 
@@ -45,6 +54,8 @@ class Token(Base):
         digest: SHA-256 of the secret.
         prefix: the secret's first characters, for display; `last4` its last.
         name: what its maker calls it.
+        write_only: whether it is public, as in a web page: it may send events, and learn nothing of them.
+        events_per_second: its own limit; where there is none, that of the ingress holds.
     """
 
     __tablename__ = "tokens"
@@ -58,3 +69,5 @@ class Token(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    write_only: Mapped[bool] = mapped_column(default=False, server_default=false())
+    events_per_second: Mapped[int | None] = mapped_column(default=None)

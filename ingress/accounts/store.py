@@ -1,18 +1,20 @@
 """Teams and tokens in the accounts database.  Every method is one transaction."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ingress.accounts import tokens
 from ingress.accounts.database import open_engine, translated
-from ingress.accounts.models import Team, Token
+from ingress.accounts.models import Team, TeamOrigin, Token
+from ingress.accounts.origins import parse_origin
 from schemas.ddl import is_team_slug
 from schemas.errors import PipelineError
 
@@ -29,13 +31,21 @@ class NotFound(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """What the ingress knows of a token that was not revoked."""
+    """What the ingress knows of a token that was not revoked.
+
+    Attributes:
+        events_per_second: its own limit, where it has one.
+        origins: of the web pages that may use it, as browsers write them; its team's.
+    """
 
     digest: bytes
     id: str
     team: str
     team_enabled: bool
     expires_at: datetime | None
+    write_only: bool
+    events_per_second: int | None
+    origins: frozenset[str]
 
 
 class Accounts:
@@ -86,8 +96,32 @@ class Accounts:
             team.enabled = enabled
         return team
 
-    async def create_token(
-        self, team: str, name: str, now: datetime, expires_at: datetime | None = None
+    async def change_origins(self, team: str, allow: Iterable[str], remove: Iterable[str]) -> Sequence[str]:
+        """Allow web origins, and no longer allow others; returns all that the team allows then.
+
+        Raises:
+            ValueError: where one is no origin.
+            NotFound: where there is no such team.
+        """
+        allowed, removed = ({parse_origin(origin) for origin in origins} for origins in (allow, remove))
+        async with self._transaction() as session:
+            await _team(session, team, lock=True)
+            present = await _origins(session, team)
+            session.add_all(TeamOrigin(team=team, origin=origin) for origin in allowed.difference(present))
+            await session.flush()
+            gone = TeamOrigin.origin.in_(removed)
+            await session.execute(delete(TeamOrigin).where(TeamOrigin.team == team, gone))
+            return await _origins(session, team)
+
+    async def create_token(  # noqa: PLR0913 - what a token is
+        self,
+        team: str,
+        name: str,
+        now: datetime,
+        expires_at: datetime | None = None,
+        *,
+        write_only: bool = False,
+        events_per_second: int | None = None,
     ) -> tuple[str, Token]:
         """Make a token of a team; the secret is returned here and kept nowhere.
 
@@ -104,6 +138,8 @@ class Accounts:
             name=name,
             created_at=now,
             expires_at=expires_at,
+            write_only=write_only,
+            events_per_second=events_per_second,
         )
         async with self._transaction() as session:
             await _team(session, team)
@@ -137,12 +173,21 @@ class Accounts:
     async def live_tokens(self) -> list[LiveToken]:
         """Every token that was not revoked, with its team's state; expired ones are left to the reader's clock."""
         query = (
-            select(Token.digest, Token.id, Token.team, Team.enabled, Token.expires_at)
+            select(
+                Token.digest,
+                Token.id,
+                Token.team,
+                Team.enabled,
+                Token.expires_at,
+                Token.write_only,
+                Token.events_per_second,
+            )
             .join(Team, Team.slug == Token.team)
             .where(Token.revoked_at.is_(None))
         )
         async with self._transaction() as session:
-            return [LiveToken(*row) for row in await session.execute(query)]
+            origins = await _origins_by_team(session)
+            return [LiveToken(*row, origins.get(row.team, frozenset())) for row in await session.execute(query)]
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
@@ -154,8 +199,21 @@ class Accounts:
             raise AlreadyExists("Somebody else made one of this name at the same moment.") from error
 
 
-async def _team(session: AsyncSession, slug: str) -> Team:
-    team = await session.get(Team, slug)
+async def _team(session: AsyncSession, slug: str, *, lock: bool = False) -> Team:
+    """The team; with the lock, nobody else changes what belongs to it until the transaction ends."""
+    team = await session.get(Team, slug, with_for_update=lock)
     if team is None:
         raise NotFound(f"There is no team {slug}; `events team create {slug}` makes it.")
     return team
+
+
+async def _origins(session: AsyncSession, team: str) -> Sequence[str]:
+    query = select(TeamOrigin.origin).where(TeamOrigin.team == team).order_by(TeamOrigin.origin)
+    return (await session.scalars(query)).all()
+
+
+async def _origins_by_team(session: AsyncSession) -> dict[str, frozenset[str]]:
+    found = defaultdict[str, set[str]](set)
+    for team, origin in await session.execute(select(TeamOrigin.team, TeamOrigin.origin)):
+        found[team].add(origin)
+    return {team: frozenset(origins) for team, origins in found.items()}

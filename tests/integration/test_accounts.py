@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from typer.testing import CliRunner, Result
 
 from deploy.commands.accounts import EXISTS, NOT_FOUND, UNAVAILABLE, WRONG_SETTINGS, team_app, token_app
+from ingress.accounts import migrations
 from ingress.accounts.database import migrate, open_engine
 from ingress.accounts.models import Base
 from ingress.accounts.store import Accounts, AlreadyExists
@@ -65,6 +68,40 @@ async def test_migration_when_several_at_once(url: str) -> None:
 
     async with Accounts(url) as accounts:
         assert [team.slug for team in await accounts.teams()] == ["acme"]
+
+
+async def test_migration_when_database_is_older(url: str) -> None:
+    """Teams and tokens of a released revision are kept, and are as they were: not public, no limit, no web pages."""
+    await migrate(url)
+    async with Accounts(url) as accounts:
+        await accounts.create_team("acme", datetime.now(UTC))
+        secret, _ = await accounts.create_token("acme", "web", datetime.now(UTC))
+    await downgrade(url, "0001")
+    async with Accounts(url, read_only=True) as accounts:
+        with pytest.raises(Unavailable, match="`events team list` migrates it"):
+            await accounts.live_tokens()
+
+    await migrate(url)
+
+    async with Accounts(url) as accounts:
+        (live,) = await accounts.live_tokens()
+    assert (live.digest, live.write_only, live.events_per_second) == (digest(secret), False, None)
+    assert live.origins == frozenset()
+
+
+async def downgrade(url: str, revision: str) -> None:
+    """Take the database back to an older revision."""
+
+    def run(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+    engine = open_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
 
 
 async def test_database_when_used(url: str, tmp_path: Path) -> None:
@@ -160,6 +197,56 @@ def test_token_when_revoked(events: Events) -> None:
     assert second == first
 
 
+def test_token_when_public_or_limited(events: Events) -> None:
+    """Whether a token is public, and its own limit, are shown when it is made and in the list; by default neither."""
+    events("team", "create", "acme")
+
+    made = json.loads(events("token", "create", "acme", "--write-only", "--events-per-second", "50", "--json").stdout)
+    events("token", "create", "acme")
+
+    listed = json.loads(events("token", "list", "acme", "--json").stdout)
+    assert (made["write_only"], made["events_per_second"]) == (True, 50)
+    assert [(row["write_only"], row["events_per_second"]) for row in listed] == [(True, 50), (False, None)]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", str(2**31)])
+def test_token_when_limit_is_no_limit(events: Events, limit: str) -> None:
+    """A limit that is none is wrong usage, and makes no token."""
+    events("team", "create", "acme")
+
+    assert events("token", "create", "acme", "--events-per-second", limit).exit_code == 2
+    assert json.loads(events("token", "list", "acme", "--json").stdout) == []
+
+
+def test_origins_when_changed(events: Events) -> None:
+    """Origins are allowed and removed, each once whatever its spelling, and belong to their team alone."""
+
+    def allowed(team: str, *changes: str) -> list[str]:
+        return [row["origin"] for row in json.loads(events("team", "origins", team, *changes, "--json").stdout)]
+
+    for team in ("acme", "other"):
+        events("team", "create", team)
+
+    first = allowed("acme", "--allow", "https://Shop.example:443", "--allow", "http://localhost:3000")
+    again = allowed("acme", "--allow", "https://shop.example")
+    removed = allowed("acme", "--allow", "*", "--remove", "https://shop.example", "--remove", "https://never.example")
+
+    assert first == again == ["http://localhost:3000", "https://shop.example"]
+    assert removed == allowed("acme") == ["*", "http://localhost:3000"]
+    assert allowed("other") == []
+
+
+def test_origins_when_one_is_none(events: Events) -> None:
+    """What is no origin is refused as wrong usage, with how to write one, and nothing is allowed."""
+    events("team", "create", "acme")
+
+    result = events("team", "origins", "acme", "--allow", "https://good.example", "--allow", "shop.example/path")
+
+    assert result.exit_code == 2
+    assert "scheme://host" in result.stderr
+    assert json.loads(events("team", "origins", "acme", "--json").stdout) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -167,6 +254,7 @@ def test_token_when_revoked(events: Events) -> None:
         (("token", "list", "nobody"), NOT_FOUND),
         (("token", "revoke", "tok_nobody"), NOT_FOUND),
         (("team", "disable", "nobody"), NOT_FOUND),
+        (("team", "origins", "nobody"), NOT_FOUND),
     ],
 )
 def test_exit_code_when_not_found(events: Events, arguments: tuple[str, ...], code: int) -> None:
@@ -202,6 +290,7 @@ def test_exit_code_when_database_cannot_be_used(events: Events, accounts_url: st
         ("team", "list"),
         ("team", "enable"),
         ("team", "disable"),
+        ("team", "origins"),
         ("token", "create"),
         ("token", "list"),
         ("token", "revoke"),

@@ -151,8 +151,8 @@ def test_body_when_exactly_at_the_limit(world: World) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "code", "allow"),
     [
-        ("GET", "/v1/event", ErrorCode.METHOD_NOT_ALLOWED, "POST"),
-        ("OPTIONS", "/v1/event", ErrorCode.METHOD_NOT_ALLOWED, "POST"),
+        ("GET", "/v1/event", ErrorCode.METHOD_NOT_ALLOWED, "POST, OPTIONS"),
+        ("OPTIONS", "/livez", ErrorCode.METHOD_NOT_ALLOWED, "GET, HEAD"),
         ("POST", "/livez", ErrorCode.METHOD_NOT_ALLOWED, "GET, HEAD"),
         ("POST", "/", ErrorCode.NOT_FOUND, None),
         ("POST", "/v1/event/", ErrorCode.NOT_FOUND, None),
