@@ -14,6 +14,7 @@ from ingress.health import Health
 from ingress.producer import Producer
 from ingress.server import PublicServer, Route
 from ingress.settings import IngressSettings
+from ingress.spill import Spill
 from schemas.health import health_listener
 from schemas.logs import get_logger
 from schemas.segment import CALLS
@@ -32,14 +33,14 @@ async def serve(settings: IngressSettings) -> None:
     flush, Kafka and accounts close, and the health routes answer until the end.
 
     Raises:
-        SettingsError: where it cannot listen.
+        SettingsError: where it cannot listen, or not use the spill's folder.
         ProducerFailed: where it must be started anew.
     """
     _check_parser()
     stop = _stop_signal()
     accounts = Accounts(settings.accounts_url.get_secret_value(), read_only=True)
     tokens = TokenSnapshot(accounts)
-    producer = Producer(settings, settings.ingress_max_pending_bytes)
+    producer = _producer(settings)
     health = Health(tokens, producer)
     public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health)
     async with (
@@ -54,6 +55,13 @@ async def serve(settings: IngressSettings) -> None:
         await _first(stop.wait(), background)
         _log.info("stopping", pending_bytes=producer.pending_bytes())
     _log.info("stopped")
+
+
+def _producer(settings: IngressSettings) -> Producer:
+    if (folder := settings.ingress_spill_dir) is None:
+        return Producer(settings, settings.ingress_max_pending_bytes)
+    spill = Spill(folder, settings.topics.raw, settings.ingress_spill_max_bytes)
+    return Producer(settings, settings.ingress_max_pending_bytes, spill, settings.ingress_spill_after_seconds)
 
 
 def _routes(events: Events, health: Health) -> list[Route]:
