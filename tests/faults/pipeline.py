@@ -54,6 +54,7 @@ class Pipeline:
         clickhouse_url: straight to ClickHouse, as the sink's user.
         ledger: what all runs sent to it.
         broken: what a fault itself saw broken; the run that inflicted it takes it.
+        ingress_repeats: whether an ingress with records in its spill was killed, so that it sends some of them again.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class Pipeline:
     teams: list[Team] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     broken: list[Violation] = field(default_factory=list)
+    ingress_repeats: bool = False
     children: dict[str, Child] = field(default_factory=dict)
 
     @property
