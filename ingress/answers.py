@@ -50,7 +50,7 @@ def request_id(request: web.BaseRequest) -> str:
 
 
 def accepted(event_id: str, name: str) -> web.Response:
-    """The event is in Kafka, on all replicas."""
+    """The event is in Kafka, on all replicas, or synced in the spill."""
     body = b'{"success":true,"id":"%s"}' % event_id.encode()
     return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
 

@@ -16,6 +16,7 @@ from ingress.limits import Buckets
 from ingress.producer import Producer
 from ingress.server import Act, PublicServer, Route
 from ingress.settings import IngressSettings
+from ingress.spill import Spill
 from schemas.health import health_listener
 from schemas.logs import get_logger
 from schemas.segment import CALLS
@@ -34,7 +35,7 @@ async def serve(settings: IngressSettings) -> None:
     flush, Kafka and accounts close, and the health routes answer until the end.
 
     Raises:
-        SettingsError: where it cannot listen.
+        SettingsError: where it cannot listen, or not use the spill's folder.
         ProducerFailed: where it must be started anew.
     """
     _check_parser()
@@ -42,7 +43,7 @@ async def serve(settings: IngressSettings) -> None:
     accounts = Accounts(settings.accounts_url.get_secret_value(), read_only=True)
     buckets = Buckets(settings.ingress_team_events_per_second, settings.ingress_token_events_per_second)
     tokens = TokenSnapshot(accounts, buckets)
-    producer = Producer(settings, settings.ingress_max_pending_bytes)
+    producer = _producer(settings)
     health = Health(tokens, producer)
     public = PublicServer(_routes(Events(settings, tokens, producer), preflight(tokens), health), settings, health)
     async with (
@@ -57,6 +58,13 @@ async def serve(settings: IngressSettings) -> None:
         await _first(stop.wait(), background)
         _log.info("stopping", pending_bytes=producer.pending_bytes())
     _log.info("stopped")
+
+
+def _producer(settings: IngressSettings) -> Producer:
+    if (folder := settings.ingress_spill_dir) is None:
+        return Producer(settings, settings.ingress_max_pending_bytes)
+    spill = Spill(folder, settings.topics.raw, settings.ingress_spill_max_bytes)
+    return Producer(settings, settings.ingress_max_pending_bytes, spill, settings.ingress_spill_after_seconds)
 
 
 def _routes(events: Events, options: Act, health: Health) -> list[Route]:

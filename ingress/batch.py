@@ -28,7 +28,7 @@ class Status(StrEnum):
     """What became of an event."""
 
     ACCEPTED = "accepted"
-    """It is in Kafka, on all replicas."""
+    """It is in Kafka, on all replicas, or synced in the spill."""
     REJECTED = "rejected"
     """It can never be accepted as it is."""
     UNKNOWN = "unknown"

@@ -1,4 +1,4 @@
-"""What the public routes do with a request: who sends it, what is in it, and 200 only when Kafka has it."""
+"""What the public routes do with a request: who sends it, what is in it, and 200 only when it is safe."""
 
 import os
 import time

@@ -32,13 +32,17 @@ class Health:
         return answers.told(200, {"live": True}, name)
 
     async def ready(self, _request: web.BaseRequest, name: str) -> web.Response:
-        """Kafka has been reached, the tokens were loaded, and the process is not about to stop."""
+        """Whether events are taken, and what that rests on; spilling is no reason to send them elsewhere."""
         ready = self.is_ready()
-        return answers.told(200 if ready else 503, {"ready": ready, **self._parts()}, name)
+        facts = {
+            "ready": ready,
+            "kafka": self._producer.connected,
+            "spilling": self._producer.spilling,
+            "tokens": self._tokens.loaded,
+            "serving": not self.draining,
+        }
+        return answers.told(200 if ready else 503, facts, name)
 
     def is_ready(self) -> bool:
-        """Whether it should get requests."""
-        return all(self._parts().values())
-
-    def _parts(self) -> dict[str, bool]:
-        return {"kafka": self._producer.connected, "tokens": self._tokens.loaded, "serving": not self.draining}
+        """Kafka has been reached, or its partitions are remembered; the tokens are loaded; it is not about to stop."""
+        return self._producer.takes_records and self._tokens.loaded and not self.draining

@@ -1,6 +1,9 @@
 """Settings of the ingress."""
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+import math
+from pathlib import Path
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from ingress.accounts.settings import AccountsSettings
 from schemas.settings import KafkaSettings, Settings
@@ -31,7 +34,27 @@ class IngressSettings(Settings, KafkaSettings, AccountsSettings):
     ingress_max_pending_bytes: PositiveInt = Field(
         64 << 20, description="the most that waits for Kafka; all partitions have an equal share of it"
     )
+    ingress_spill_dir: Path | None = Field(
+        None,
+        description="folder for events while Kafka is away, on a disk that outlives the process; unset: answer 503",
+    )
+    ingress_spill_after_seconds: PositiveFloat = Field(
+        1, description="how long Kafka may take before events go there; less than INGRESS_DEADLINE_SECONDS"
+    )
+    ingress_spill_max_bytes: int = Field(
+        1 << 30, ge=1 << 20, description="the most that lies there; when it is full, the answer is 503"
+    )
     ingress_keepalive_seconds: PositiveFloat = Field(75, description="how long an idle connection stays open")
     ingress_shutdown_seconds: PositiveFloat = Field(
         20, description="how long requests may take to finish after SIGTERM"
     )
+
+    @field_validator("ingress_spill_after_seconds")
+    @classmethod
+    def _before_the_deadline(cls, seconds: float, info: ValidationInfo) -> float:
+        deadline_seconds = info.data.get("ingress_deadline_seconds", math.inf)
+        if info.data.get("ingress_spill_dir") and seconds >= deadline_seconds:
+            raise ValueError(
+                "must be less than INGRESS_DEADLINE_SECONDS, or all is answered with 503 before it is spilled"
+            )
+        return seconds

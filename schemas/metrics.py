@@ -15,6 +15,10 @@ HTTP_REQUEST_SECONDS = Histogram("eventsapi_http_request_seconds", "Request to a
 EVENTS_ACCEPTED = Counter("eventsapi_events_accepted", "Events acknowledged to their sender")
 EVENTS_REFUSED = Counter("eventsapi_events_refused", "Events refused or not acknowledged", ["code"])
 PRODUCER_PENDING_BYTES = Gauge("eventsapi_producer_pending_bytes", "Bytes that wait for Kafka's acknowledgement")
+SPILL_BYTES = Gauge("eventsapi_spill_bytes", "Bytes in the spill folder")
+SPILL_RECORDS = Gauge("eventsapi_spill_records", "Records in the spill that Kafka does not have yet")
+RECORDS_SPILLED = Counter("eventsapi_records_spilled", "Records written to the spill while Kafka was away")
+RECORDS_DRAINED = Counter("eventsapi_records_drained", "Records of the spill that Kafka has acknowledged")
 TOKENS_LOADED = Gauge("eventsapi_tokens_loaded", "Tokens in the snapshot that requests are checked against")
 TOKENS_AGE_SECONDS = Gauge("eventsapi_tokens_age_seconds", "Age of that snapshot")
 

@@ -73,6 +73,16 @@ def process(
             running.wait()
 
 
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """The process does nothing for a while, as in a long collection of garbage."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def kafka_node(folder: Path) -> KafkaNode:
     """A Kafka that keeps its data in this folder, not started."""
     jars = tuple(fetch(locked_jars(), cache_folder()))

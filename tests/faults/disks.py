@@ -6,20 +6,18 @@ A filler takes what is left of it, down to the last page; deleting it is all the
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from tests.faults.checker import Violation
 from tests.faults.faults import Fault
 from tests.faults.pipeline import Pipeline, running_pipeline
-from tests.faults.progress import counted, goes_on
-from tests.services import eventually
+from tests.faults.progress import answered, counted, goes_on, grows
 
 KAFKA_MEGABYTES = 256
 CLICKHOUSE_MEGABYTES = 512
 FULL_SECONDS = 20
-NOTICED_SECONDS = 40
 FILL_AGAIN_SECONDS = 0.2
 PAGE_BYTES = 4096
 
@@ -40,13 +38,18 @@ async def running_on_small_disks(folder: Path) -> AsyncIterator[Pipeline]:
     Raises:
         CannotMount: where this user may not mount.
     """
-    with _small_disk(folder / "kafka", KAFKA_MEGABYTES), _small_disk(folder / "clickhouse", CLICKHOUSE_MEGABYTES):
+    with small_disk(folder / "kafka", KAFKA_MEGABYTES), small_disk(folder / "clickhouse", CLICKHOUSE_MEGABYTES):
         async with running_pipeline(folder) as pipeline:
             yield pipeline
 
 
 @contextmanager
-def _small_disk(folder: Path, megabytes: int) -> Iterator[None]:
+def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
+    """A file system of its own at this folder.
+
+    Raises:
+        CannotMount: where this user may not mount.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(folder)]
     try:
@@ -65,7 +68,7 @@ def _small_disk(folder: Path, megabytes: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _full(folder: Path) -> AsyncIterator[None]:
+async def full(folder: Path) -> AsyncIterator[None]:
     """Nothing more can be written to this folder's file system; what becomes free meanwhile is taken too."""
     filler = folder / "filler"
     filling = asyncio.create_task(_keep_full(filler))
@@ -96,33 +99,16 @@ def _fill(filler: Path) -> None:
 
 async def _kafka_full(pipeline: Pipeline) -> None:
     """Senders are told 503, and nothing worse."""
-    async with _full(pipeline.folder / "kafka"):
-        await _bites(pipeline, lambda: _answers(pipeline, "503"), "no request was answered with 503")
+    async with full(pipeline.folder / "kafka"):
+        await grows(pipeline, lambda: answered(pipeline, "503"), "no request was answered with 503")
         await asyncio.sleep(FULL_SECONDS)
-    if internal := await _answers(pipeline, "500"):
+    if internal := await answered(pipeline, "500"):
         pipeline.broken.append(Violation("never a 500", f"{internal:.0f} answers while Kafka's disk was full"))
 
 
 async def _clickhouse_full(pipeline: Pipeline) -> None:
     """The sink tries again; senders notice nothing."""
-    async with _full(pipeline.folder / "clickhouse"):
-        await _bites(pipeline, lambda: counted(pipeline, "sink", "eventsapi_insert_retries_total"), "no insert failed")
+    async with full(pipeline.folder / "clickhouse"):
+        await grows(pipeline, lambda: counted(pipeline, "sink", "eventsapi_insert_retries_total"), "no insert failed")
         await goes_on(pipeline, "clickhouse's disk full", FULL_SECONDS)
         await asyncio.sleep(FULL_SECONDS)
-
-
-async def _bites(pipeline: Pipeline, count: Callable[[], Awaitable[float]], otherwise: str) -> None:
-    """Wait until a count grows: a full disk that nobody meets proves nothing."""
-    before = await count()
-
-    async def grown() -> bool:
-        return await count() > before
-
-    try:
-        await eventually(grown, otherwise, NOTICED_SECONDS)
-    except TimeoutError as error:
-        pipeline.broken.append(Violation("the full disk is met", str(error)))
-
-
-async def _answers(pipeline: Pipeline, status: str) -> float:
-    return await counted(pipeline, "ingress", "eventsapi_http_requests_total", status=status)

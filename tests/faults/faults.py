@@ -116,7 +116,8 @@ def _cut_requests(between: Proxy) -> None:
     between.requests.swallow = True
 
 
-def _refuse(between: Proxy) -> None:
+def refuse(between: Proxy) -> None:
+    """Break every connection, and take no new ones."""
     between.refuse = True
     between.reset()
 
@@ -127,7 +128,7 @@ _LINK_FAULTS: dict[str, Callable[[Proxy], None]] = {
     "answers cut": _cut_answers,
     "requests cut": _cut_requests,
     "partitioned": Proxy.partition,
-    "refused": _refuse,
+    "refused": refuse,
     "reset": Proxy.reset,
 }
 

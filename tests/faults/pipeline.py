@@ -56,6 +56,7 @@ class Pipeline:
         ledger: what all runs sent to it.
         starts: how often a copy of each kind of process was started by us.
         broken: what a fault itself saw broken; the run that inflicted it takes it.
+        ingress_repeats: whether an ingress with records in its spill was killed, so that it sends some of them again.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Pipeline:
     teams: list[Team] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     broken: list[Violation] = field(default_factory=list)
+    ingress_repeats: bool = False
     children: dict[str, Child] = field(default_factory=dict)
     starts: Counter[str] = field(default_factory=Counter)
 

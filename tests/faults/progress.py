@@ -1,6 +1,7 @@
 """What is seen of a pipeline while a fault lasts: whether events go on being acknowledged, and what processes count."""
 
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +17,7 @@ from tests.services import PARTITIONS, eventually
 
 EVENTS = 100
 ASSIGNED = '"partitions_assigned"'
+NOTICED_SECONDS = 40
 ANSWER = aiohttp.ClientTimeout(total=5)
 
 
@@ -74,6 +76,24 @@ async def _samples(pipeline: Pipeline, process: str) -> list[Sample] | None:
     except (aiohttp.ClientError, OSError, TimeoutError):
         return None
     return [one for family in families for one in family.samples]
+
+
+async def grows(pipeline: Pipeline, count: Callable[[], Awaitable[float]], otherwise: str) -> None:
+    """Wait until a count grows; a violation where it does not: a fault that nobody meets proves nothing."""
+    before = await count()
+
+    async def grown() -> bool:
+        return await count() > before
+
+    try:
+        await eventually(grown, otherwise, NOTICED_SECONDS)
+    except TimeoutError as error:
+        pipeline.broken.append(Violation("the fault is met", str(error)))
+
+
+async def answered(pipeline: Pipeline, status: str) -> float:
+    """How many requests the ingress has answered so."""
+    return await counted(pipeline, "ingress", "eventsapi_http_requests_total", status=status)
 
 
 def _acknowledged(ledger: Ledger) -> Counter[int]:

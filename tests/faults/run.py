@@ -12,7 +12,7 @@ from tests.faults.ledger import Outcome
 from tests.faults.load import Load
 from tests.faults.observe import drained, observe
 from tests.faults.pipeline import Pipeline
-from tests.faults.progress import counts
+from tests.faults.progress import counted, counts
 from tests.services import eventually
 
 STEADY_SECONDS = 3
@@ -80,7 +80,7 @@ class Runner:
             len(self._ledger.acknowledged()) - events,
             counted.after.unknown - counted.before.unknown,
             recovery,
-            self._broken() + stuck + check(self._ledger, observed),
+            self._broken() + stuck + check(self._ledger, observed, ingress_repeats=pipeline.ingress_repeats),
         )
 
     def _broken(self) -> list[Violation]:
@@ -99,7 +99,11 @@ class Runner:
         await eventually(progressed, "events are acknowledged again", DRAIN_SECONDS)
 
     async def _drain(self) -> list[Violation]:
+        async def spill_is_empty() -> bool:
+            return not await counted(self._pipeline, "ingress", "eventsapi_spill_records")
+
         try:
+            await eventually(spill_is_empty, "the ingress's spill is drained", DRAIN_SECONDS)
             await drained(self._pipeline.kafka, DRAIN_SECONDS)
         except TimeoutError as error:
             return [Violation("the lag returns to zero", str(error))]

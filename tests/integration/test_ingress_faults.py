@@ -1,15 +1,14 @@
 """Kafka pauses, comes late or refuses; the ingress is stopped under load: nothing acknowledged is lost."""
 
-import os
 import signal
 import socket
 import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from deploy.local.kafka import KafkaNode
 from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
 from tests.ingress import GOOD, Ingress, make_accounts, raw_records, running_ingress
-from tests.services import PARTITIONS, accepts, kafka_node, process, running_kafka, wait_until
+from tests.services import PARTITIONS, accepts, kafka_node, paused, process, running_kafka, wait_until
 
 SHUTDOWN_SECONDS = 30
 # The deadline is one second; a request without it would wait for as long as Kafka is paused.
@@ -53,16 +52,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     url, token = await make_accounts(tmp_path_factory.mktemp("accounts"))
     with running_kafka(node) as running:
         yield World(node, running.pid, url, token)
-
-
-@contextmanager
-def paused(pid: int) -> Iterator[None]:
-    """The process does nothing for a while, as in a long collection of garbage."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def resident_bytes(ingress: Ingress) -> int:

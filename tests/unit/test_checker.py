@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.checker import (
+    ONCE_PER_ATTEMPT,
     RULES,
     DeadLetter,
     Normalized,
@@ -118,6 +119,14 @@ def test_check_when_one_promise_is_broken(rule: str) -> None:
     violations = check(ledger(), BROKEN[rule](GOOD))
 
     assert rule in {violation.rule for violation in violations}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_check_when_the_ingress_may_repeat(rule: str) -> None:
+    """One rule alone has an exception after a kill of an ingress that spills: a raw record may be there again."""
+    violations = check(ledger(), BROKEN[rule](GOOD), ingress_repeats=True)
+
+    assert (rule in {violation.rule for violation in violations}) == (rule != ONCE_PER_ATTEMPT)
 
 
 def test_check_when_an_event_is_shown_twice() -> None:
