@@ -1,5 +1,6 @@
 """What the public listener answers with: one shape for every success and every refusal."""
 
+import math
 import re
 import secrets
 
@@ -8,7 +9,8 @@ from aiohttp import web
 from multidict import istr
 
 from ingress.batch import Result, Status
-from schemas.errors import ErrorCode, InvalidEvent, Unavailable
+from ingress.receipts.receipt import Receipt
+from schemas.errors import ErrorCode, InvalidEvent, Throttled, Unavailable
 
 RETRY_AFTER_SECONDS = 1
 REQUEST_ID = istr("X-Request-Id")
@@ -66,6 +68,12 @@ def batch(results: list[Result], name: str) -> web.Response:
     return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
 
 
+def receipt(found: Receipt, name: str) -> web.Response:
+    """Where an event is; nobody on the way keeps it, since the next answer may be another."""
+    headers = {**_HEADERS, REQUEST_ID: name, "Cache-Control": "no-store"}
+    return web.Response(body=msgspec.json.encode(found), headers=headers)
+
+
 def refused(refusal: InvalidEvent, name: str) -> web.Response:
     """The request can never succeed as it is."""
     return _answer(refusal.code, refusal.message, name, field=refusal.field)
@@ -74,6 +82,13 @@ def refused(refusal: InvalidEvent, name: str) -> web.Response:
 def unavailable(away: Unavailable, name: str) -> web.Response:
     """The request may succeed later; whether it has an effect already is unknown."""
     return _answer(ErrorCode.UNAVAILABLE, str(away), name)
+
+
+def throttled(error: Throttled, name: str) -> web.Response:
+    """The same request is taken a little later."""
+    answer = _answer(ErrorCode.RATE_LIMITED, str(error), name)
+    answer.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+    return answer
 
 
 def told(status: int, facts: dict[str, bool], name: str) -> web.Response:

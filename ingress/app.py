@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from aiohttp import http_parser, web
 
@@ -12,7 +12,10 @@ from ingress.auth import TokenSnapshot
 from ingress.handlers import Events
 from ingress.health import Health
 from ingress.producer import Producer
-from ingress.server import PublicServer, Route
+from ingress.receipts.handler import Receipts
+from ingress.receipts.record_log import RecordLog
+from ingress.receipts.warehouse import Warehouse
+from ingress.server import PARAMETER, PublicServer, Route
 from ingress.settings import IngressSettings
 from schemas.health import health_listener
 from schemas.logs import get_logger
@@ -41,12 +44,16 @@ async def serve(settings: IngressSettings) -> None:
     tokens = TokenSnapshot(accounts)
     producer = Producer(settings, settings.ingress_max_pending_bytes)
     health = Health(tokens, producer)
-    public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health)
+    log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
+    receipts = Receipts(tokens, log, warehouse, settings.ingress_receipts_per_second)
+    public = PublicServer(_routes(Events(settings, tokens, producer), receipts, health), settings, health)
     async with (
         health_listener(settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT", health.is_ready),
         accounts,
         _running(tokens.keep_fresh(), producer.run()) as background,
         producer,
+        log,
+        warehouse or nullcontext(),
         _public(public, settings),
         health,
     ):
@@ -56,15 +63,22 @@ async def serve(settings: IngressSettings) -> None:
     _log.info("stopped")
 
 
-def _routes(events: Events, health: Health) -> list[Route]:
+def _routes(events: Events, receipts: Receipts, health: Health) -> list[Route]:
     return [
         Route("/v1/event", POST=events.post_event),
         Route("/v1/batch", POST=events.post_batch),
         Route("/v1/b", POST=events.post_batch),
         *(Route(f"/v1/{path}", POST=events.post_call(kind)) for kind in CALLS for path in (kind, kind[0])),
+        Route("/v1/events", GET=receipts.get_by_sender_id),
+        Route(f"/v1/events/{PARAMETER}", GET=receipts.get_by_id),
         Route("/livez", GET=health.live, HEAD=health.live),
         Route("/readyz", GET=health.ready, HEAD=health.ready),
     ]
+
+
+def _warehouse(settings: IngressSettings) -> Warehouse | None:
+    url = settings.clickhouse_url
+    return Warehouse(url.get_secret_value(), settings.clickhouse_database) if url else None
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Records into the raw topic: the only module that knows aiokafka.
+"""Records into the raw topic: the only module on the way of events that knows aiokafka.
 
 Each partition has a lane: one batch in flight, and everything that arrives meanwhile shares the next one.  So the
 order of a partition is the order of `publish`, throughput grows with load, and a request waits once per partition, not

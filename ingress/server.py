@@ -13,15 +13,17 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ingress import answers
 from ingress.health import Health
 from ingress.settings import IngressSettings
-from schemas.errors import ErrorCode, InvalidEvent, Unavailable
+from schemas.errors import ErrorCode, InvalidEvent, Throttled, Unavailable
 from schemas.metrics import EVENTS_REFUSED, HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 
 # How long the unread rest of a refused body is swallowed, so that its sender can read the refusal.
 LINGERING_SECONDS = 1.0
 OTHER = "other"
+PARAMETER = "{id}"
+"""Stands in a route's path for its last segment, where that may be anything."""
 
 Act = Callable[[web.BaseRequest, str], Awaitable[web.Response]]
-"""Answers a request, which has a name; raises InvalidEvent or Unavailable for a refusal."""
+"""Answers a request, which has a name; raises InvalidEvent, Throttled or Unavailable for a refusal."""
 
 
 class Route:
@@ -100,7 +102,7 @@ class PublicServer(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         started = time.perf_counter()
         self._in_flight += 1
-        route = self._routes.get(request.path, self._other)
+        route = self._routes.get(request.path) or self._parametrized(request.path)
         try:
             answer = await self._act(route, request)
         finally:
@@ -112,12 +114,19 @@ class PublicServer(web.Server):
         route.count(answer.status, time.perf_counter() - started)
         return answer
 
+    def _parametrized(self, path: str) -> Route:
+        """The route whose last segment may be anything."""
+        return self._routes.get(f"{path.rpartition('/')[0]}/{PARAMETER}", self._other)
+
     async def _act(self, route: Route, request: web.BaseRequest) -> web.Response:
         name = answers.request_id(request)
         try:
             return await route.find(request.method)(request, name)
-        except (InvalidEvent, Unavailable) as error:
+        except (InvalidEvent, Throttled, Unavailable) as error:
             answer = _refuse(error, name)
+            # What only asks brings no event that could be refused.
+            if request.method != hdrs.METH_GET:
+                EVENTS_REFUSED.labels(error.code).inc()
         if request.method not in route.methods and route.methods:
             answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
         if not request.content.is_eof():
@@ -140,15 +149,16 @@ class Connection(web.RequestHandler):
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size:
             return super().handle_error(request, status, exc, message)
         refusal = InvalidEvent(ErrorCode.BAD_REQUEST, "The request is not well-formed HTTP/1.1.")
+        EVENTS_REFUSED.labels(refusal.code).inc()
         answer = _refuse(refusal, answers.request_id(request))
         answer.force_close()
         HTTP_REQUESTS.labels(OTHER, answer.status).inc()
         return answer
 
 
-def _refuse(error: InvalidEvent | Unavailable, name: str) -> web.Response:
+def _refuse(error: InvalidEvent | Throttled | Unavailable, name: str) -> web.Response:
     if isinstance(error, InvalidEvent):
-        EVENTS_REFUSED.labels(error.code).inc()
         return answers.refused(error, name)
-    EVENTS_REFUSED.labels(ErrorCode.UNAVAILABLE).inc()
+    if isinstance(error, Throttled):
+        return answers.throttled(error, name)
     return answers.unavailable(error, name)

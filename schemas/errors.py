@@ -2,6 +2,7 @@
 
     PipelineError
     ├── InvalidEvent      the event can never be accepted: 4xx at the edge, a dead letter behind it; never retried
+    ├── Throttled         too much was asked for: nothing was done; 429 at the edge
     └── Unavailable       a service is away: retried with back-off behind the edge, 503 at it
 
 Anything else is a bug and ends the process, so that nothing is acknowledged past it.
@@ -50,6 +51,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_TOKEN = "unknown_token", 401, "The token is not known, was revoked, or has expired."
     TEAM_DISABLED = "team_disabled", 403, "The Events API is not enabled for the token's team."
     NOT_FOUND = "not_found", 404, "There is nothing at this path."
+    EVENT_NOT_FOUND = "event_not_found", 404, "No event of this id was acknowledged to the token's team."
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The path exists, but not for this method."
     TOO_MANY_EVENTS = "too_many_events", 413, "The batch holds more events than allowed."
     SLOW_BODY = "slow_body", 408, "The body did not arrive in time."
@@ -59,6 +61,7 @@ class ErrorCode(StrEnum):
         415,
         "The body's Content-Encoding is not identity, gzip, deflate or zstd.",
     )
+    RATE_LIMITED = "rate_limited", 429, "More was asked for than is allowed: come back after Retry-After."
     UNAVAILABLE = "unavailable", 503, "Not acknowledged, outcome unknown: send the event again with the same id."
 
 
@@ -81,5 +84,21 @@ class InvalidEvent(PipelineError):
         self.field = field
 
 
+class Throttled(PipelineError):
+    """More was asked for than is allowed; nothing was done.
+
+    Attributes:
+        retry_after_seconds: when it is allowed again.
+    """
+
+    code = ErrorCode.RATE_LIMITED
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Unavailable(PipelineError):
     """A service that this step needs does not answer; the outcome of the step is unknown."""
+
+    code = ErrorCode.UNAVAILABLE
