@@ -170,6 +170,19 @@ async def test_receipt_when_stored(world: World) -> None:
     assert (receipt["complete"], receipt["dead_letter"]) == (True, None)
 
 
+def test_receipt_when_event_moves_on(world: World) -> None:
+    """At no moment of its way is an acknowledged event not found, and it never goes back."""
+    order = ["accepted", "normalized", "stored"]
+
+    with world.running(sink=True):
+        world.wait_for(world.post(), "stored")
+        for _ in range(10):
+            event_id, states = world.post(), ["accepted"]
+            while states[-1] != "stored":
+                states.append(world.receipt(event_id)["state"])
+            assert states == sorted(states, key=order.index)
+
+
 async def test_receipt_when_sent_again(world: World) -> None:
     """An event that was sent twice has two sendings, one row that stays, and is found by the sender's own id too."""
     warehouse = await without_merges(world.clickhouse)
