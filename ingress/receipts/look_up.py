@@ -11,7 +11,7 @@ from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
 
 NO_CLICKHOUSE = "The ingress has no CLICKHOUSE_URL: what is stored is not known."
-TOO_MUCH = "More waits in Kafka, or more dead letters are there, than is read for a receipt: ask again later."
+NOT_ALL_READ = "Not all that waits in Kafka, or not all dead letters, could be read: ask again later."
 
 
 async def look_up(wanted: Wanted, log: RecordLog, warehouse: Warehouse | None) -> Receipt | None:
@@ -36,5 +36,5 @@ async def _rows(wanted: Wanted, warehouse: Warehouse | None) -> list[Row]:
 
 
 def _gap(trace: Trace, warehouse: Warehouse | None) -> str | None:
-    gaps = [NO_CLICKHOUSE] * (warehouse is None) + [TOO_MUCH] * (not trace.complete)
+    gaps = [NO_CLICKHOUSE] * (warehouse is None) + [NOT_ALL_READ] * (not trace.complete)
     return "  ".join(gaps) or None

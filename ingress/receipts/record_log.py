@@ -142,7 +142,10 @@ class RecordLog:
                 raise Unavailable("Kafka does not answer: ask again in a moment.") from error
 
     async def _connect(self) -> _Clients:
-        options = self._settings.kafka_options() | {"client_id": "events-receipts"}
+        options = self._settings.kafka_options() | {
+            "client_id": "events-receipts",
+            "request_timeout_ms": int(ANSWER_SECONDS * 1_000),
+        }
         # A request waits until the broker has answered the fetch before it.
         consumer = AIOKafkaConsumer(
             **options, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=10
