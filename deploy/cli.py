@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from deploy.commands import down, env, status, up
+from deploy.commands import down, env, status, up, where
 
 HELP = """Example: events up
 
@@ -41,6 +41,7 @@ app.command("up", help=up.HELP, short_help="Start everything on this machine.")(
 app.command("down", help=down.HELP, short_help="Stop it.")(down.down)
 app.command("status", help=status.HELP, short_help="Show what runs, where, and how well.")(status.status)
 app.command("env", help=env.HELP, short_help="Print what a shell needs to use it.")(env.env)
+app.command("where", help=where.HELP, short_help="Tell where an event is.")(where.where)
 app.command("audit", short_help="Find what was lost, and what is there twice.")(lambda: None)
 for _name, _help in _ACCOUNTS.items():
     app.add_typer(typer.Typer(), name=_name, help=_help)

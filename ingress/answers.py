@@ -10,6 +10,7 @@ from multidict import istr
 
 from ingress.batch import Result, Status
 from ingress.limits import RateLimited
+from ingress.receipts.receipt import Receipt
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 
 RETRY_AFTER_SECONDS = 1
@@ -67,6 +68,12 @@ def batch(results: list[Result], name: str) -> web.Response:
         return _answer(first.code or ErrorCode.BAD_REQUEST, message, name, field=first.field, results=results)
     body = msgspec.json.encode(BatchAnswer(Status.REJECTED not in statuses, results))
     return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
+
+
+def receipt(found: Receipt, name: str) -> web.Response:
+    """Where an event is; nobody on the way keeps it, since the next answer may be another."""
+    headers = {**_HEADERS, REQUEST_ID: name, "Cache-Control": "no-store"}
+    return web.Response(body=msgspec.json.encode(found), headers=headers)
 
 
 def refused(refusal: InvalidEvent, name: str) -> web.Response:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from aiohttp import http_parser, web
 
@@ -14,7 +14,10 @@ from ingress.handlers import Events
 from ingress.health import Health
 from ingress.limits import Buckets
 from ingress.producer import Producer
-from ingress.server import Act, PublicServer, Route
+from ingress.receipts.handler import Receipts
+from ingress.receipts.record_log import RecordLog
+from ingress.receipts.warehouse import Warehouse
+from ingress.server import PARAMETER, Act, PublicServer, Route
 from ingress.settings import IngressSettings
 from ingress.spill import Spill
 from schemas.health import health_listener
@@ -45,12 +48,17 @@ async def serve(settings: IngressSettings) -> None:
     tokens = TokenSnapshot(accounts, buckets)
     producer = _producer(settings)
     health = Health(tokens, producer)
-    public = PublicServer(_routes(Events(settings, tokens, producer), preflight(tokens), health), settings, health)
+    log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
+    receipts = Receipts(tokens, log, warehouse, settings.ingress_receipts_per_second)
+    routes = _routes(Events(settings, tokens, producer), preflight(tokens), receipts, health)
+    public = PublicServer(routes, settings, health)
     async with (
         health_listener(settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT", health.is_ready),
         accounts,
         _running(tokens.keep_fresh(), producer.run()) as background,
         producer,
+        log,
+        warehouse or nullcontext(),
         _public(public, settings),
         health,
     ):
@@ -67,14 +75,21 @@ def _producer(settings: IngressSettings) -> Producer:
     return Producer(settings, settings.ingress_max_pending_bytes, spill, settings.ingress_spill_after_seconds)
 
 
-def _routes(events: Events, options: Act, health: Health) -> list[Route]:
+def _routes(events: Events, options: Act, receipts: Receipts, health: Health) -> list[Route]:
     posts: dict[str, Act] = {"event": events.post_event, "batch": events.post_batch, "b": events.post_batch}
     posts |= {path: events.post_call(kind) for kind in CALLS for path in (kind, kind[0])}
     return [
         *(Route(f"/v1/{path}", events.finish, POST=post, OPTIONS=options) for path, post in posts.items()),
+        Route("/v1/events", GET=receipts.get_by_sender_id),
+        Route(f"/v1/events/{PARAMETER}", GET=receipts.get_by_id),
         Route("/livez", GET=health.live, HEAD=health.live),
         Route("/readyz", GET=health.ready, HEAD=health.ready),
     ]
+
+
+def _warehouse(settings: IngressSettings) -> Warehouse | None:
+    url = settings.clickhouse_url
+    return Warehouse(url.get_secret_value(), settings.clickhouse_database) if url else None
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from multidict import CIMultiDict, istr
 
-from schemas.errors import PipelineError
+from schemas.errors import ErrorCode, PipelineError
 
 BURST_SECONDS = 2
 # Looked up and written with each request: without letter case to be folded each time.
@@ -23,6 +23,8 @@ class RateLimited(PipelineError):
         events: how many it holds.
         retry_after_seconds: from then on it fits, unless somebody else was faster; at least 1.
     """
+
+    code = ErrorCode.RATE_LIMITED
 
     def __init__(self, message: str, events: int, retry_after_seconds: int) -> None:
         super().__init__(message)

@@ -20,6 +20,8 @@ from schemas.metrics import EVENTS_REFUSED, HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 # How long the unread rest of a refused body is swallowed, so that its sender can read the refusal.
 LINGERING_SECONDS = 1.0
 OTHER = "other"
+PARAMETER = "{id}"
+"""Stands in a route's path for its last segment, where that may be anything."""
 
 Act = Callable[[web.BaseRequest, str], Awaitable[web.Response]]
 """Answers a request, which has a name; raises InvalidEvent, RateLimited or Unavailable for a refusal."""
@@ -105,7 +107,7 @@ class PublicServer(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         started = time.perf_counter()
         self._in_flight += 1
-        route = self._routes.get(request.path, self._other)
+        route = self._routes.get(request.path) or self._parametrized(request.path)
         try:
             answer = await self._act(route, request)
         finally:
@@ -117,12 +119,19 @@ class PublicServer(web.Server):
         route.count(answer.status, time.perf_counter() - started)
         return answer
 
+    def _parametrized(self, path: str) -> Route:
+        """The route whose last segment may be anything."""
+        return self._routes.get(f"{path.rpartition('/')[0]}/{PARAMETER}", self._other)
+
     async def _act(self, route: Route, request: web.BaseRequest) -> web.Response:
         name = answers.request_id(request)
         try:
             answer = await route.find(request.method)(request, name)
         except (InvalidEvent, RateLimited, Unavailable) as error:
             answer = _refuse(error, name)
+            # What only asks brings no event that could be refused.
+            if request.method != hdrs.METH_GET:
+                EVENTS_REFUSED.labels(error.code).inc(error.events if isinstance(error, RateLimited) else 1)
             if request.method not in route.methods and route.methods:
                 answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
             if not request.content.is_eof():
@@ -147,6 +156,7 @@ class Connection(web.RequestHandler):
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size:
             return super().handle_error(request, status, exc, message)
         refusal = InvalidEvent(ErrorCode.BAD_REQUEST, "The request is not well-formed HTTP/1.1.")
+        EVENTS_REFUSED.labels(refusal.code).inc()
         answer = _refuse(refusal, answers.request_id(request))
         answer.force_close()
         HTTP_REQUESTS.labels(OTHER, answer.status).inc()
@@ -155,10 +165,7 @@ class Connection(web.RequestHandler):
 
 def _refuse(error: InvalidEvent | RateLimited | Unavailable, name: str) -> web.Response:
     if isinstance(error, RateLimited):
-        EVENTS_REFUSED.labels(ErrorCode.RATE_LIMITED).inc(error.events)
         return answers.rate_limited(error, name)
     if isinstance(error, InvalidEvent):
-        EVENTS_REFUSED.labels(error.code).inc()
         return answers.refused(error, name)
-    EVENTS_REFUSED.labels(ErrorCode.UNAVAILABLE).inc()
     return answers.unavailable(error, name)

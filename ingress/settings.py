@@ -6,10 +6,11 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from ingress.accounts.settings import AccountsSettings
-from schemas.settings import KafkaSettings, Settings
+from ingress.receipts.settings import ReceiptSettings
+from schemas.settings import Settings
 
 
-class IngressSettings(Settings, KafkaSettings, AccountsSettings):
+class IngressSettings(Settings, ReceiptSettings, AccountsSettings):
     """What `python -m ingress` reads from the environment."""
 
     ingress_host: str = Field("127.0.0.1", description="address of the public HTTP listener")

@@ -52,6 +52,7 @@ class ErrorCode(StrEnum):
     TOKEN_SCOPE = "token_scope", 403, "The token may send events, and nothing else."
     ORIGIN_NOT_ALLOWED = "origin_not_allowed", 403, "The team does not allow web pages of this origin to send events."
     NOT_FOUND = "not_found", 404, "There is nothing at this path."
+    EVENT_NOT_FOUND = "event_not_found", 404, "No event of this id was acknowledged to the token's team."
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The path exists, but not for this method."
     TOO_MANY_EVENTS = "too_many_events", 413, "The batch holds more events than allowed."
     SLOW_BODY = "slow_body", 408, "The body did not arrive in time."
@@ -61,11 +62,7 @@ class ErrorCode(StrEnum):
         415,
         "The body's Content-Encoding is not identity, gzip, deflate or zstd.",
     )
-    RATE_LIMITED = (
-        "rate_limited",
-        429,
-        "The team or the token sends more than it may: nothing was taken, send it again after `Retry-After`.",
-    )
+    RATE_LIMITED = "rate_limited", 429, "More than is allowed: nothing was taken, come back after Retry-After."
     UNAVAILABLE = "unavailable", 503, "Not acknowledged, outcome unknown: send the event again with the same id."
 
 
@@ -90,3 +87,5 @@ class InvalidEvent(PipelineError):
 
 class Unavailable(PipelineError):
     """A service that this step needs does not answer; the outcome of the step is unknown."""
+
+    code = ErrorCode.UNAVAILABLE

@@ -24,8 +24,10 @@ _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2299, 12, 31, tzinfo=UTC)
 _NAMESPACE = UUID("5b0c0d3e-7b3e-5f0a-9c58-0e6f6a1d2f11").bytes
 
+MAX_SENDER_ID_CHARACTERS = 100
+
 EventName = Annotated[str, Meta(min_length=1, max_length=200)]
-SenderId = Annotated[str, Meta(min_length=1, max_length=100)]
+SenderId = Annotated[str, Meta(min_length=1, max_length=MAX_SENDER_ID_CHARACTERS)]
 
 
 class EventV1(msgspec.Struct, frozen=True, rename="camel", gc=False):

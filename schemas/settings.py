@@ -7,10 +7,10 @@ is composed of the shared parts here and its own fields.
 import os
 import ssl
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.topics import Topics
@@ -66,22 +66,29 @@ class KafkaSettings(BaseSettings):
         return options
 
 
-class ClickHouseSettings(BaseSettings):
-    """The way to ClickHouse."""
+def _has_a_host(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL such as http://user:password@host:8123")
+    return url
 
-    clickhouse_url: SecretStr = Field(
+
+ClickHouseUrl = Annotated[SecretStr, AfterValidator(_has_a_host)]
+
+
+class WarehouseSettings(BaseSettings):
+    """What the warehouse is called."""
+
+    clickhouse_database: str = Field("warehouse", pattern=r"^[a-z][a-z0-9_]*$", description="the warehouse's name")
+
+
+class ClickHouseSettings(WarehouseSettings):
+    """The way to ClickHouse, for who cannot do without."""
+
+    clickhouse_url: ClickHouseUrl = Field(
         SecretStr("http://127.0.0.1:8123"),
         description="with user and password: http://user:password@host:8123",
     )
-    clickhouse_database: str = Field("warehouse", pattern=r"^[a-z][a-z0-9_]*$", description="the warehouse's name")
-
-    @field_validator("clickhouse_url")
-    @classmethod
-    def _has_a_host(cls, url: SecretStr) -> SecretStr:
-        parts = urlsplit(url.get_secret_value())
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("must be a URL such as http://user:password@host:8123")
-        return url
 
 
 T = TypeVar("T", bound=BaseSettings)

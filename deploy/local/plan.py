@@ -113,10 +113,11 @@ class Plan:
             "clickhouse", _module("deploy.local.clickhouse"), self._env() | env, address, f"{address}/ping", address
         )
 
-    def ingress(self) -> ProcessSpec:
-        """The public API."""
+    def ingress(self, clickhouse_url: str) -> ProcessSpec:
+        """The public API, which reads in ClickHouse where an event is."""
         env = {
             "KAFKA_BOOTSTRAP_SERVERS": self.addresses.kafka,
+            "CLICKHOUSE_URL": clickhouse_url,
             "ACCOUNTS_URL": self.accounts_url,
             "INGRESS_PORT": str(self.options.api_port),
             "INGRESS_SHUTDOWN_SECONDS": "2",

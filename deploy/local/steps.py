@@ -45,7 +45,7 @@ class Start:
                 kafka = steps.create_task(self._kafka())
                 clickhouse = steps.create_task(self._clickhouse())
                 token = steps.create_task(self._demo_token(clickhouse))
-                steps.create_task(self._ingress(token, kafka))
+                steps.create_task(self._ingress(token, kafka, clickhouse))
                 steps.create_task(self._stream(kafka))
                 steps.create_task(self._sink(kafka, clickhouse))
         except* LaunchError as group:
@@ -101,10 +101,12 @@ class Start:
             work.done(address)
         return {role: plan.clickhouse_url(role.value, users.password(role)) for role in Role}
 
-    async def _ingress(self, token: asyncio.Task[str], kafka: asyncio.Task[int]) -> None:
+    async def _ingress(
+        self, token: asyncio.Task[str], kafka: asyncio.Task[int], clickhouse: asyncio.Task[Urls]
+    ) -> None:
         await token
         await kafka
-        await self._process(self._plan.ingress())
+        await self._process(self._plan.ingress((await clickhouse)[Role.ANALYST]))
 
     async def _stream(self, kafka: asyncio.Task[int]) -> None:
         await self._process(self._plan.stream(await kafka))

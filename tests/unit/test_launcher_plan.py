@@ -19,7 +19,7 @@ def specs(plan: Plan) -> list[tuple[str, tuple[str, ...], dict[str, str]]]:
     made = [
         plan.kafka(["java", "kafka.Kafka"]),
         plan.clickhouse(),
-        plan.ingress(),
+        plan.ingress(plan.clickhouse_url("analyst", "s3cret")),
         plan.stream(4),
         plan.sink(plan.clickhouse_url("sink", "s3cret")),
     ]
