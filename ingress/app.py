@@ -1,57 +1,73 @@
 """The wiring of the ingress, on one page: what it is made of, and in which order it starts and stops."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 
 from aiohttp import http_parser, web
+from prometheus_client import generate_latest
 
 from ingress.accounts.store import Accounts
 from ingress.auth import TokenSnapshot
 from ingress.handlers import Events
 from ingress.health import Health
+from ingress.lifecycle import first, running, stop_signal
+from ingress.limits import allow_connections
 from ingress.producer import Producer
 from ingress.server import PublicServer, Route
 from ingress.settings import IngressSettings
+from ingress.worker import Worker, reporting
 from schemas.health import health_listener
 from schemas.logs import get_logger
+from schemas.metrics import HTTP_CONNECTIONS, INGRESS_READY, PRODUCER_PENDING_BYTES, TOKENS_AGE_SECONDS
 from schemas.segment import CALLS
-from schemas.settings import SettingsError
+from schemas.settings import SettingsError, cannot_listen
 
+# For so long at most: without Kafka or accounts, the others can do no more.
+READY_SECONDS = 5.0
+READY_POLL_SECONDS = 0.02
 # What is left of requests that did not finish within INGRESS_SHUTDOWN_SECONDS.
 CUT_OFF_SECONDS = 1
 
 _log = get_logger(__name__)
 
 
-async def serve(settings: IngressSettings) -> None:
-    """Run until SIGTERM or SIGINT.
+async def serve(settings: IngressSettings, worker: Worker | None = None) -> None:
+    """Run until SIGTERM or SIGINT, alone or as one of several workers.
 
     Starts from top to bottom and stops from bottom to top: not ready, no new connections, requests finish, lanes
-    flush, Kafka and accounts close, and the health routes answer until the end.
+    flush, Kafka and accounts close, and who asks for health is answered until the end.
 
     Raises:
         SettingsError: where it cannot listen.
         ProducerFailed: where it must be started anew.
     """
     _check_parser()
-    stop = _stop_signal()
+    stop = stop_signal()
     accounts = Accounts(settings.accounts_url.get_secret_value(), read_only=True)
     tokens = TokenSnapshot(accounts)
     producer = Producer(settings, settings.ingress_max_pending_bytes)
     health = Health(tokens, producer)
-    public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health)
+    max_connections = allow_connections(settings.ingress_max_connections)
+    public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health, max_connections)
+
+    def measure() -> None:
+        PRODUCER_PENDING_BYTES.set(producer.pending_bytes())
+        TOKENS_AGE_SECONDS.set(tokens.age_seconds())
+        HTTP_CONNECTIONS.set(public.open_connections)
+        INGRESS_READY.set(health.is_ready())
+
     async with (
-        health_listener(settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT", health.is_ready),
+        reporting(worker, health.is_ready, measure) if worker else _operations(settings, health.is_ready, measure),
         accounts,
-        _running(tokens.keep_fresh(), producer.run()) as background,
+        running(tokens.keep_fresh(), producer.run()) as background,
         producer,
-        _public(public, settings),
+        _after_others(health, stop) if worker else nullcontext(),
+        _public(public, settings, reuse_port=worker is not None),
         health,
     ):
         _log.info("listening", host=settings.ingress_host, port=settings.ingress_port)
-        await _first(stop.wait(), background)
+        await first(stop, background)
         _log.info("stopping", pending_bytes=producer.pending_bytes())
     _log.info("stopped")
 
@@ -68,10 +84,25 @@ def _routes(events: Events, health: Health) -> list[Route]:
 
 
 @asynccontextmanager
-async def _public(server: PublicServer, settings: IngressSettings) -> AsyncIterator[None]:
+async def _after_others(health: Health, stop: asyncio.Event) -> AsyncIterator[None]:
+    """A worker that could only answer 503 leaves connections to the others at first."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READY_SECONDS):
+            while not (health.is_able() or stop.is_set()):  # noqa: ASYNC110 - two others' work, and for moments only
+                await asyncio.sleep(READY_POLL_SECONDS)
+    yield
+
+
+@asynccontextmanager
+async def _public(server: PublicServer, settings: IngressSettings, *, reuse_port: bool) -> AsyncIterator[None]:
     runner = web.ServerRunner(server, shutdown_timeout=CUT_OFF_SECONDS)
     try:
-        site = await _listen(runner, settings.ingress_host, settings.ingress_port, "INGRESS_PORT")
+        await runner.setup()
+        site = web.TCPSite(runner, settings.ingress_host, settings.ingress_port, reuse_port=reuse_port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise cannot_listen(settings.ingress_host, settings.ingress_port, "INGRESS_PORT", error) from error
         yield
         await site.stop()
         await server.drain(settings.ingress_shutdown_seconds)
@@ -79,42 +110,17 @@ async def _public(server: PublicServer, settings: IngressSettings) -> AsyncItera
         await runner.cleanup()
 
 
-async def _listen(runner: web.BaseRunner, host: str, port: int, variable: str) -> web.TCPSite:
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise SettingsError(f"Cannot listen on {host}:{port} ({variable}): {error.strerror or error}") from error
-    return site
+def _operations(
+    settings: IngressSettings, is_ready: Callable[[], bool], measure: Callable[[], None]
+) -> AbstractAsyncContextManager[None]:
+    """The listener for Prometheus and balancers; that of several workers is their supervisor's."""
 
+    def metrics_text() -> bytes:
+        measure()
+        return generate_latest()
 
-@asynccontextmanager
-async def _running(*work: Coroutine[None, None, None]) -> AsyncIterator[set[asyncio.Task[None]]]:
-    """What runs beside the requests until the end."""
-    tasks = {asyncio.create_task(coroutine) for coroutine in work}
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-async def _first(stop: Coroutine[None, None, bool], background: set[asyncio.Task[None]]) -> None:
-    """Wait for the stop; background work that ends before it has failed, and its error goes on from here."""
-    stopped = asyncio.create_task(stop)
-    done, _ = await asyncio.wait({stopped, *background}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    for task in done & background:
-        task.result()
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+    host, port = settings.metrics_host, settings.ingress_metrics_port
+    return health_listener(host, port, "INGRESS_METRICS_PORT", is_ready, metrics_text)
 
 
 def _check_parser() -> None:

@@ -13,19 +13,20 @@ class Health:
     """What the health routes of the public listener answer, and whether the process is ready.
 
     Attributes:
-        draining: set first when the process stops, so that balancers look elsewhere.
+        serving: from when connections are taken until just before none are, so that balancers look elsewhere first.
     """
 
     def __init__(self, tokens: TokenSnapshot, producer: Producer) -> None:
         self._tokens = tokens
         self._producer = producer
-        self.draining = False
+        self.serving = False
 
     async def __aenter__(self) -> Self:
+        self.serving = True
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        self.draining = True
+        self.serving = False
 
     async def live(self, _request: web.BaseRequest, name: str) -> web.Response:
         """The event loop turns; nothing that the process depends on is asked, since a restart would not mend it."""
@@ -38,7 +39,11 @@ class Health:
 
     def is_ready(self) -> bool:
         """Whether it should get requests."""
-        return all(self._parts().values())
+        return self.serving and self.is_able()
+
+    def is_able(self) -> bool:
+        """Whether it could do more with a request than refuse it."""
+        return self._producer.connected and self._tokens.loaded
 
     def _parts(self) -> dict[str, bool]:
-        return {"kafka": self._producer.connected, "tokens": self._tokens.loaded, "serving": not self.draining}
+        return {"kafka": self._producer.connected, "tokens": self._tokens.loaded, "serving": self.serving}

@@ -19,7 +19,6 @@ from ingress.backoff import pause_seconds
 from ingress.envelope import RawRecord
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
-from schemas.metrics import PRODUCER_PENDING_BYTES
 from schemas.settings import KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES, partition_for
 
@@ -187,7 +186,6 @@ class Producer:
         self._kafka: AIOKafkaProducer | None = None
         self._lanes: list[Lane] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        PRODUCER_PENDING_BYTES.set_function(self.pending_bytes)
 
     @property
     def connected(self) -> bool:
