@@ -13,6 +13,7 @@ from tests.faults.flood import flood_faults
 from tests.faults.memory import memory_faults, running_within_bounds
 from tests.faults.older_data import older_data_faults, running_on_older_data
 from tests.faults.pipeline import Pipeline, running_pipeline
+from tests.faults.workers import running_with_workers, worker_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,5 @@ def special_groups(away_seconds: float) -> list[Group]:
         Group(running_on_older_data, older_data_faults()),
         Group(running_on_small_disks, disk_faults()),
         Group(running_pipeline, flood_faults()),
+        Group(running_with_workers, worker_faults()),
     ]
