@@ -14,7 +14,7 @@ from ingress.envelope import Sender, sender
 from ingress.limits import Buckets
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 from schemas.logs import get_logger
-from schemas.metrics import TOKENS_AGE_SECONDS, TOKENS_LOADED
+from schemas.metrics import TOKENS_LOADED
 
 REFRESH_SECONDS = 1.0
 # A database that hangs must not hold the next try for longer than this.
@@ -37,7 +37,6 @@ class TokenSnapshot:
         self._rows: dict[bytes, LiveToken] = {}
         self._senders: dict[bytes, Sender] = {}
         self._loaded_at: float | None = None
-        TOKENS_AGE_SECONDS.set_function(self.age_seconds)
 
     @property
     def loaded(self) -> bool:

@@ -13,19 +13,20 @@ class Health:
     """What the health routes of the public listener answer, and whether the process is ready.
 
     Attributes:
-        draining: set first when the process stops, so that balancers look elsewhere.
+        serving: from when connections are taken until just before none are, so that balancers look elsewhere first.
     """
 
     def __init__(self, tokens: TokenSnapshot, producer: Producer) -> None:
         self._tokens = tokens
         self._producer = producer
-        self.draining = False
+        self.serving = False
 
     async def __aenter__(self) -> Self:
+        self.serving = True
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        self.draining = True
+        self.serving = False
 
     async def live(self, _request: web.BaseRequest, name: str) -> web.Response:
         """The event loop turns; nothing that the process depends on is asked, since a restart would not mend it."""
@@ -39,10 +40,14 @@ class Health:
             "kafka": self._producer.connected,
             "spilling": self._producer.spilling,
             "tokens": self._tokens.loaded,
-            "serving": not self.draining,
+            "serving": self.serving,
         }
         return answers.told(200 if ready else 503, facts, name)
 
     def is_ready(self) -> bool:
-        """Kafka has been reached, or its partitions are remembered; the tokens are loaded; it is not about to stop."""
-        return self._producer.takes_records and self._tokens.loaded and not self.draining
+        """Whether it should get requests."""
+        return self.serving and self.is_able()
+
+    def is_able(self) -> bool:
+        """Whether it could do more with a request than refuse it: tokens are loaded, and the partitions known."""
+        return self._producer.takes_records and self._tokens.loaded

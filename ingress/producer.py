@@ -47,13 +47,10 @@ class Producer:
         self._topic: RawTopic | None = None
         self._lanes: list[Lane] | list[SpillingLane] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        PRODUCER_PENDING_BYTES.set_function(self.pending_bytes)
         if spill:
             self._disk = ThreadPoolExecutor(DISK_THREADS, "spill")
             self._spilling_lanes: list[SpillingLane] = []
             self._open_spilling(spill, spill.partitions)
-            SPILL_BYTES.set_function(lambda: spill.bytes)
-            SPILL_RECORDS.set_function(lambda: spill.records)
 
     @property
     def connected(self) -> bool:
@@ -73,6 +70,13 @@ class Producer:
     def pending_bytes(self) -> int:
         """What waits in memory for Kafka's acknowledgement."""
         return sum(lane.pending_bytes for lane in self._lanes)
+
+    def measure(self) -> None:
+        """Set the gauges."""
+        PRODUCER_PENDING_BYTES.set(self.pending_bytes())
+        if self._spill:
+            SPILL_BYTES.set(self._spill.bytes)
+            SPILL_RECORDS.set(self._spill.records)
 
     def publish(self, record: RawRecord) -> Flush:
         """Put a record behind all others of its partition; `Flush.outcome` tells what became of it.

@@ -19,6 +19,9 @@ from schemas.metrics import EVENTS_REFUSED, HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 
 # How long the unread rest of a refused body is swallowed, so that its sender can read the refusal.
 LINGERING_SECONDS = 1.0
+# How many connections over the limit are told so, and how long such a one has to ask; more are cut off unheard.
+EXCESS_CONNECTIONS = 128
+EXCESS_SECONDS = 2.0
 OTHER = "other"
 PARAMETER = "{id}"
 """Stands in a route's path for its last segment, where that may be anything."""
@@ -68,7 +71,7 @@ class Route:
 class PublicServer(web.Server):
     """Every connection and every request of the public listener."""
 
-    def __init__(self, routes: list[Route], settings: IngressSettings, health: Health) -> None:
+    def __init__(self, routes: list[Route], settings: IngressSettings, health: Health, max_connections: int) -> None:
         loop, max_bytes = asyncio.get_running_loop(), settings.ingress_max_batch_bytes
         super().__init__(
             self._answer,
@@ -79,6 +82,11 @@ class PublicServer(web.Server):
         self._routes = {route.path: route for route in routes}
         self._other = Route(OTHER)
         self._keepalive_seconds = settings.ingress_keepalive_seconds
+        self._max_headers = settings.ingress_max_headers
+        self._max_header_bytes = settings.ingress_max_header_bytes
+        self._max_connections = max_connections
+        self._excess: set[web.RequestHandler] = set()
+        self.open_connections = 0
         self._health = health
         self._in_flight = 0
         self._drained: asyncio.Future[None] | None = None
@@ -89,10 +97,32 @@ class PublicServer(web.Server):
             self,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=self._keepalive_seconds,
+            max_headers=self._max_headers,
+            max_field_size=self._max_header_bytes,
+            max_line_size=self._max_header_bytes,
             lingering_time=LINGERING_SECONDS,
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]  # aiohttp's own runners pass None as well
         )
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection; one too many is told so when it asks, since a balancer then tries elsewhere at once.
+
+        Left in the backlog it would look like a server that hangs.
+        """
+        super().connection_made(handler, transport)
+        self.open_connections += 1
+        if self.open_connections > self._max_connections + EXCESS_CONNECTIONS:
+            transport.abort()
+        elif self.open_connections > self._max_connections:
+            self._excess.add(handler)
+            asyncio.get_running_loop().call_later(EXCESS_SECONDS, transport.close)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Make room for the next one."""
+        super().connection_lost(handler, exc)
+        self.open_connections -= 1
+        self._excess.discard(handler)
 
     async def drain(self, seconds: float) -> None:
         """Wait until every request that has begun is answered, at most so long; to be called when nothing is accepted.
@@ -114,7 +144,7 @@ class PublicServer(web.Server):
             self._in_flight -= 1
             if self._drained and not self._in_flight and not self._drained.done():
                 self._drained.set_result(None)
-        if self._health.draining:
+        if not self._health.serving or request.protocol in self._excess:
             answer.force_close()
         route.count(answer.status, time.perf_counter() - started)
         return answer
@@ -126,7 +156,7 @@ class PublicServer(web.Server):
     async def _act(self, route: Route, request: web.BaseRequest) -> web.Response:
         name = answers.request_id(request)
         try:
-            answer = await route.find(request.method)(request, name)
+            answer = await self._find(route, request)(request, name)
         except (InvalidEvent, RateLimited, Unavailable) as error:
             answer = _refuse(error, name)
             # What only asks brings no event that could be refused.
@@ -140,6 +170,11 @@ class PublicServer(web.Server):
         if route.finish is not None:
             route.finish(request, answer)
         return answer
+
+    def _find(self, route: Route, request: web.BaseRequest) -> Act:
+        if request.protocol in self._excess and request.method == hdrs.METH_POST:
+            raise Unavailable("There are too many connections: send the event again with the same id.")
+        return route.find(request.method)
 
 
 class Connection(web.RequestHandler):

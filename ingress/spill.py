@@ -111,6 +111,18 @@ class Spill:
         return facts.partitions
 
 
+def worker_folder(folder: Path, worker: int) -> Path:
+    """Where one of several workers, from 1 on, keeps its records; a process alone, worker 0, has all of the folder."""
+    return folder / f"worker-{worker}" if worker else folder
+
+
+def stranded_folders(folder: Path, workers: int) -> list[Path]:
+    """Where records lie that none of so many workers drains: there were more of them, or other ones, before."""
+    used = {worker_folder(folder, number) for number in (range(1, workers + 1) if workers > 1 else [0])}
+    known = [folder, *folder.glob("worker-*")]
+    return [path for path in known if path not in used and any(path.glob("[0-9]*/[0-9]*"))]
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 

@@ -9,13 +9,19 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from schemas.settings import SettingsError
+from schemas.settings import cannot_listen
 
 STOP_SECONDS = 1
 
 
 @asynccontextmanager
-async def health_listener(host: str, port: int, variable: str, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
+async def health_listener(
+    host: str,
+    port: int,
+    variable: str,
+    is_ready: Callable[[], bool],
+    metrics_text: Callable[[], bytes] = generate_latest,
+) -> AsyncIterator[None]:
     """Serve /metrics, /livez and /readyz for as long as the context lasts; `variable` is the port's setting.
 
     Raises:
@@ -29,7 +35,7 @@ async def health_listener(host: str, port: int, variable: str, is_ready: Callabl
         return web.Response(text="ready\n") if is_ready() else web.Response(status=503, text="not ready\n")
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=metrics_text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes([web.get("/metrics", metrics), web.get("/livez", livez), web.get("/readyz", readyz)])
@@ -39,7 +45,7 @@ async def health_listener(host: str, port: int, variable: str, is_ready: Callabl
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise SettingsError(f"Cannot listen on {host}:{port} ({variable}): {error.strerror or error}") from error
+            raise cannot_listen(host, port, variable, error) from error
         yield
     finally:
         await runner.cleanup()

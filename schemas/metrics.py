@@ -14,13 +14,24 @@ HTTP_REQUESTS = Counter("eventsapi_http_requests", "Requests answered", ["route"
 HTTP_REQUEST_SECONDS = Histogram("eventsapi_http_request_seconds", "Request to answer", ["route"], buckets=SECONDS)
 EVENTS_ACCEPTED = Counter("eventsapi_events_accepted", "Events acknowledged to their sender")
 EVENTS_REFUSED = Counter("eventsapi_events_refused", "Events refused or not acknowledged", ["code"])
-PRODUCER_PENDING_BYTES = Gauge("eventsapi_producer_pending_bytes", "Bytes that wait for Kafka's acknowledgement")
-SPILL_BYTES = Gauge("eventsapi_spill_bytes", "Bytes in the spill folder")
-SPILL_RECORDS = Gauge("eventsapi_spill_records", "Records in the spill that Kafka does not have yet")
+# Of several workers: the sum, or what is worst; `live`, since a worker that died has none of it.
+PRODUCER_PENDING_BYTES = Gauge(
+    "eventsapi_producer_pending_bytes", "Bytes that wait for Kafka's acknowledgement", multiprocess_mode="livesum"
+)
+SPILL_BYTES = Gauge("eventsapi_spill_bytes", "Bytes in the spill folder", multiprocess_mode="livesum")
+SPILL_RECORDS = Gauge(
+    "eventsapi_spill_records", "Records in the spill that Kafka does not have yet", multiprocess_mode="livesum"
+)
 RECORDS_SPILLED = Counter("eventsapi_records_spilled", "Records written to the spill while Kafka was away")
 RECORDS_DRAINED = Counter("eventsapi_records_drained", "Records of the spill that Kafka has acknowledged")
-TOKENS_LOADED = Gauge("eventsapi_tokens_loaded", "Tokens in the snapshot that requests are checked against")
-TOKENS_AGE_SECONDS = Gauge("eventsapi_tokens_age_seconds", "Age of that snapshot")
+TOKENS_LOADED = Gauge(
+    "eventsapi_tokens_loaded",
+    "Tokens in the snapshot that requests are checked against",
+    multiprocess_mode="livemin",
+)
+TOKENS_AGE_SECONDS = Gauge("eventsapi_tokens_age_seconds", "Age of that snapshot", multiprocess_mode="livemax")
+HTTP_CONNECTIONS = Gauge("eventsapi_http_connections", "Open connections of producers", multiprocess_mode="livesum")
+INGRESS_READY = Gauge("eventsapi_ingress_ready", "Workers of the ingress that are ready", multiprocess_mode="livesum")
 
 # stream
 RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")

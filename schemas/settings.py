@@ -94,6 +94,11 @@ class ClickHouseSettings(WarehouseSettings):
 T = TypeVar("T", bound=BaseSettings)
 
 
+def cannot_listen(host: str, port: int, variable: str, error: OSError) -> SettingsError:
+    """What to say where a listener's address cannot be had; `variable` is the port's setting."""
+    return SettingsError(f"Cannot listen on {host}:{port} ({variable}): {error.strerror or error}")
+
+
 def load(kind: type[T], prefix: str) -> T:
     """Read the settings of one process, whose own variables start with this prefix: `SINK_`.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import requests
 from aiokafka import AIOKafkaConsumer
 
@@ -20,6 +21,8 @@ from schemas.settings import KafkaSettings
 from tests.services import free_port, process, wait_until
 
 TEAM = "demo"
+# A supervisor, and then its workers.
+START_SECONDS = 60
 GOOD = b'{"version":1,"type":"event","event":"x"}'
 
 
@@ -83,6 +86,10 @@ class Ingress:
                 received += more
         return received
 
+    def workers(self) -> list[int]:
+        """The process ids of its workers; none where it is one process."""
+        return [worker.pid for worker in psutil.Process(self.running.pid).children()]
+
     def stop(self, seconds: float) -> int:
         """Ask it to stop and return its exit code."""
         self.running.send_signal(signal.SIGTERM)
@@ -117,7 +124,7 @@ def running_ingress(
     with process([sys.executable, "-m", "ingress"], log, env) as running:
         ingress = Ingress(port, operations_port, running, log)
         if wait:
-            wait_until(lambda: ingress.is_ready() or running.poll() is not None, "the ingress is ready")
+            wait_until(lambda: ingress.is_ready() or running.poll() is not None, "the ingress is ready", START_SECONDS)
             if running.poll() is not None:
                 raise RuntimeError(log.read_text("utf-8"))
         yield ingress

@@ -14,6 +14,7 @@ from tests.faults.memory import memory_faults, running_within_bounds
 from tests.faults.older_data import older_data_faults, running_on_older_data
 from tests.faults.pipeline import Pipeline, running_pipeline
 from tests.faults.spill import running_with_small_spill, running_with_spill, spill_disk_faults, spill_faults
+from tests.faults.workers import running_with_workers, worker_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,5 @@ def special_groups(away_seconds: float) -> list[Group]:
         Group(running_with_spill, spill_faults()),
         Group(running_with_small_spill, spill_disk_faults()),
         Group(running_pipeline, flood_faults()),
+        Group(running_with_workers, worker_faults()),
     ]

@@ -123,7 +123,8 @@ async def test_start_when_kafka_comes_late(world: World, tmp_path: Path) -> None
             assert ingress.stop(SHUTDOWN_SECONDS) == 0
 
 
-async def test_stop_when_under_load(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_stop_when_under_load(world: World, tmp_path: Path, workers: int) -> None:
     """SIGTERM under load ends with exit code 0 in time; all answers are 200, and all that they name is in Kafka."""
     kafka = await world.topics()
     acknowledged: list[str] = []
@@ -143,7 +144,10 @@ async def test_stop_when_under_load(world: World, tmp_path: Path) -> None:
                 if answer.ok:
                     acknowledged.append(answer.json()["id"])
 
-    with running_ingress(kafka, world.url, tmp_path) as ingress, ThreadPoolExecutor(8) as clients:
+    with (
+        running_ingress(kafka, world.url, tmp_path, ingress_workers=workers) as ingress,
+        ThreadPoolExecutor(8) as clients,
+    ):
         senders = [clients.submit(send, ingress) for _ in range(8)]
         wait_until(lambda: len(acknowledged) > 500, "load")
 
@@ -155,10 +159,12 @@ async def test_stop_when_under_load(world: World, tmp_path: Path) -> None:
     assert set(acknowledged) <= {record.event_id for record in await raw_records(kafka)}
 
 
-async def test_stop_when_a_request_is_on_its_way(world: World, tmp_path: Path) -> None:
-    """While it stops it is not ready and takes no connection, but finishes what it has begun."""
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_stop_when_a_request_is_on_its_way(world: World, tmp_path: Path, workers: int) -> None:
+    """While it stops it is not ready and takes no connection, but finishes what it has begun; idle clients are left."""
     kafka = await world.topics()
-    with running_ingress(kafka, world.url, tmp_path) as ingress:
+    with running_ingress(kafka, world.url, tmp_path, ingress_workers=workers) as ingress, requests.Session() as idle:
+        assert idle.get(f"{ingress.base_url}/livez", timeout=10).ok
         head = "POST /v1/event HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 40\r\n"
         head += f"Expect: 100-continue\r\nX-Auth-Token: {world.token}\r\n\r\n"
         with closing(socket.create_connection(("127.0.0.1", ingress.port), timeout=10)) as client:
@@ -215,12 +221,15 @@ def test_start_when_settings_are_wrong(tmp_path: Path) -> None:
     assert "hunter2" not in said
 
 
-def test_start_when_port_is_taken(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_start_when_port_is_taken(world: World, tmp_path: Path, workers: int) -> None:
     """A taken port ends the process with code 2 and names the port and its variable."""
     kafka = KafkaSettings(kafka_bootstrap_servers=world.node.bootstrap_servers)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        with running_ingress(kafka, world.url, tmp_path, wait=False, ingress_port=port) as ingress:
+        with running_ingress(
+            kafka, world.url, tmp_path, wait=False, ingress_port=port, ingress_workers=workers
+        ) as ingress:
             assert ingress.running.wait(SHUTDOWN_SECONDS) == 2
 
     said = ingress.log.read_text("utf-8")

@@ -91,10 +91,11 @@ def test_secrets_when_processes_are_started() -> None:
 
 def test_environment_when_a_process_is_started() -> None:
     """What the user set for a process reaches it."""
-    made = specs(make_plan(OPTIONS, {"SINK_MAX_BATCH_ROWS": "7", "LOG_LEVEL": "debug"}))
+    made = specs(make_plan(OPTIONS, {"SINK_MAX_BATCH_ROWS": "7", "INGRESS_WORKERS": "2", "LOG_LEVEL": "debug"}))
 
     assert all(env["LOG_LEVEL"] == "debug" for _, _, env in made)
     assert made[-1][2]["SINK_MAX_BATCH_ROWS"] == "7"
+    assert made[2][2]["INGRESS_WORKERS"] == "2"
     assert made[-1][2]["SINK_METRICS_PORT"] == "1103"
 
 
