@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 
 from schemas.events import EventName, SenderId, check_time
-from schemas.free_json import ABSENT, check_object, explain, json_text, no_json, too_deep
+from schemas.free_json import ABSENT, check_depth, check_object, explain, json_text, no_json, too_deep
 
 FORMAT = "segment.v1"
 
@@ -168,6 +168,7 @@ def parse_call(kind: str, body: bytes) -> Call:
         call = _DECODE[kind](body.decode())
         check_object(call.free_member, call.free)
         check_object("context", call.context)
+        check_depth(body)
     except msgspec.ValidationError as error:
         raise explain(str(error), _RULES) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
