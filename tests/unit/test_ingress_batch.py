@@ -39,6 +39,7 @@ def test_array_when_split() -> None:
     [
         (b"{}", ErrorCode.WRONG_TYPE),
         (b"[]", ErrorCode.WRONG_TYPE),
+        (b'{"batch":["' + b'\\"' * 500_000, ErrorCode.INVALID_JSON),
         (b'{"batch":{}}', ErrorCode.WRONG_TYPE),
         (b'{"batch":[],"sentAt":5}', ErrorCode.WRONG_TYPE),
         (b'{"batch":[', ErrorCode.INVALID_JSON),
