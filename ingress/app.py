@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import http_parser, web
 
+from ingress import answers, openapi
 from ingress.accounts.store import Accounts
 from ingress.auth import TokenSnapshot
 from ingress.handlers import Events
@@ -41,7 +42,7 @@ async def serve(settings: IngressSettings) -> None:
     tokens = TokenSnapshot(accounts)
     producer = Producer(settings, settings.ingress_max_pending_bytes)
     health = Health(tokens, producer)
-    public = PublicServer(_routes(Events(settings, tokens, producer), health), settings, health)
+    public = PublicServer(routes(Events(settings, tokens, producer), health), settings, health)
     async with (
         health_listener(settings.metrics_host, settings.ingress_metrics_port, "INGRESS_METRICS_PORT", health.is_ready),
         accounts,
@@ -56,12 +57,19 @@ async def serve(settings: IngressSettings) -> None:
     _log.info("stopped")
 
 
-def _routes(events: Events, health: Health) -> list[Route]:
+def routes(events: Events, health: Health) -> list[Route]:
+    """What the public listener does, path by path."""
+    description = openapi.document()
+
+    async def describe(_request: web.BaseRequest, name: str) -> web.Response:
+        return answers.document(description, name)
+
     return [
         Route("/v1/event", POST=events.post_event),
         Route("/v1/batch", POST=events.post_batch),
         Route("/v1/b", POST=events.post_batch),
         *(Route(f"/v1/{path}", POST=events.post_call(kind)) for kind in CALLS for path in (kind, kind[0])),
+        Route("/openapi.json", GET=describe, HEAD=describe),
         Route("/livez", GET=health.live, HEAD=health.live),
         Route("/readyz", GET=health.ready, HEAD=health.ready),
     ]
