@@ -24,6 +24,7 @@ from tests.stack import Stack
 PAGE = "docs/segment.md"
 CALLS = {"identify", "track", "page", "screen", "group", "alias"}
 HOUR_SECONDS = 3600
+SLOW_SECONDS = 3
 
 # What a client's machine would say an hour too late or too early; the client itself is as it was installed.
 PYTHON_CLOCK = """
@@ -189,6 +190,18 @@ def test_time_when_clock_is_wrong(world: World, client: Client, ahead_seconds: i
         wrong_seconds = (time(row["sent_at"]) - time(row["received_at"])).total_seconds()
         assert abs(wrong_seconds - ahead_seconds) < HOUR_SECONDS / 60
         assert before - timedelta(seconds=1) <= time(row["occurred_at"]) <= time(row["received_at"])
+
+
+async def test_time_when_the_way_is_slow(world: World, client: Client) -> None:
+    """Time on the way is not taken for a wrong clock: what happened before it was sent does not move past that."""
+    async with proxy(world.ingress.port) as between:
+        between.requests.delay_seconds = SLOW_SECONDS
+
+        await asyncio.to_thread(partial(world.run, client, f"http://127.0.0.1:{between.port}"))
+
+    for row in world.by_kind().values():
+        assert time(row["occurred_at"]) <= time(row["sent_at"]) <= time(row["received_at"])
+        assert time(row["received_at"]) - time(row["sent_at"]) >= timedelta(seconds=SLOW_SECONDS)
 
 
 async def test_calls_when_connection_is_cut_before_the_answer(world: World, client: Client) -> None:
