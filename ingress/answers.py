@@ -98,6 +98,11 @@ def nothing(headers: Mapping[str, str], name: str) -> web.Response:
     return web.Response(status=204, headers={**_SERVER, **headers, REQUEST_ID: name})
 
 
+def document(body: bytes, name: str) -> web.Response:
+    """A JSON document that is ready."""
+    return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
+
+
 def told(status: int, facts: dict[str, bool], name: str) -> web.Response:
     """The answer of a health route."""
     return web.Response(status=status, body=msgspec.json.encode(facts), headers={**_HEADERS, REQUEST_ID: name})

@@ -20,14 +20,14 @@ from ingress.producer import Producer
 from ingress.receipts.handler import Receipts
 from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
-from ingress.server import PARAMETER, Act, PublicServer, Route
+from ingress.routes import routes
+from ingress.server import PublicServer
 from ingress.settings import IngressSettings
 from ingress.spill import Spill, stranded_folders, worker_folder
 from ingress.worker import Worker, reporting
 from schemas.health import health_listener
 from schemas.logs import get_logger
 from schemas.metrics import HTTP_CONNECTIONS, INGRESS_READY, TOKENS_AGE_SECONDS
-from schemas.segment import CALLS
 from schemas.settings import SettingsError, cannot_listen
 
 # For so long at most: without Kafka or accounts, the others can do no more.
@@ -63,9 +63,9 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     health = Health(tokens, producer)
     log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
     receipts = Receipts(tokens, log, warehouse, settings.ingress_receipts_per_second)
-    routes = _routes(Events(settings, tokens, producer), preflight(tokens), receipts, health)
+    paths = routes(Events(settings, tokens, producer), preflight(tokens), receipts, health)
     max_connections = allow_connections(settings.ingress_max_connections)
-    public = PublicServer(routes, settings, health, max_connections)
+    public = PublicServer(paths, settings, health, max_connections)
 
     def measure() -> None:
         producer.measure()
@@ -100,18 +100,6 @@ def _producer(settings: IngressSettings, worker: int) -> Producer:
         _log.error("spill_stranded", folders=[str(path) for path in stranded], todo=todo)
     spill = Spill(own, settings.topics.raw, settings.ingress_spill_max_bytes // settings.ingress_workers)
     return Producer(settings, settings.ingress_max_pending_bytes, spill, settings.ingress_spill_after_seconds)
-
-
-def _routes(events: Events, options: Act, receipts: Receipts, health: Health) -> list[Route]:
-    posts: dict[str, Act] = {"event": events.post_event, "batch": events.post_batch, "b": events.post_batch}
-    posts |= {path: events.post_call(kind) for kind in CALLS for path in (kind, kind[0])}
-    return [
-        *(Route(f"/v1/{path}", events.finish, POST=post, OPTIONS=options) for path, post in posts.items()),
-        Route("/v1/events", GET=receipts.get_by_sender_id),
-        Route(f"/v1/events/{PARAMETER}", GET=receipts.get_by_id),
-        Route("/livez", GET=health.live, HEAD=health.live),
-        Route("/readyz", GET=health.ready, HEAD=health.ready),
-    ]
 
 
 def _warehouse(settings: IngressSettings) -> Warehouse | None:

@@ -3,9 +3,11 @@
 Invariant: an event's value is its exact slice of the body, and no event suffers from another's fault.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import msgspec
 
@@ -51,9 +53,12 @@ class Result(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Batch).decode
+# A string need not end: else each quote in one that does not would be tried to its end.
+_MARKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{\]},]', re.DOTALL)
+_OPENING, _CLOSING = frozenset({b"[", b"{"}), frozenset({b"]", b"}"})
 
 
-def split_array(body: bytes) -> tuple[list[Item], str | None]:
+def split_array(body: bytes, max_events: int) -> tuple[list[Item], str | None]:
     """The events of a JSON body, and when it was sent, where its sender says so.
 
     Raises:
@@ -65,11 +70,50 @@ def split_array(body: bytes) -> tuple[list[Item], str | None]:
     except msgspec.ValidationError as error:
         message = 'The body must be {"batch": [event, …]}, and sentAt a string where it is there.'
         raise InvalidEvent(ErrorCode.WRONG_TYPE, message, "batch") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise no_json(error) from error
-    except RecursionError as error:
-        raise too_deep(None) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if (cut := _cut(body, max_events)) is None:
+            raise too_deep(None) if isinstance(error, RecursionError) else no_json(error) from error
+        return cut
     return [(index, bytes(item)) for index, item in enumerate(found.batch)], found.sent_at
+
+
+def _cut(body: bytes, max_events: int) -> tuple[list[Item], str | None] | None:
+    """The events of a body in which some are no JSON, or nest too deep; None where the fault is around them.
+
+    Clients in Python write NaN, for one: what is wrong with that event must not cost the others.
+    """
+    commas = _commas(body, max_events)
+    if not commas:
+        return None
+    try:
+        around = _decode((body[: commas[0] + 1] + body[commas[-1] :]).decode())
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    items = [body[start + 1 : end].strip() for start, end in pairwise(commas)]
+    return None if around.batch else (list(enumerate(items)), around.sent_at)
+
+
+def _commas(body: bytes, max_events: int) -> list[int]:
+    """Where the array `batch` begins, where the commas between its events are, and where it ends; empty without one."""
+    depth, name, commas = 0, b"", list[int]()
+    for mark in _MARKS.finditer(body):
+        sign = mark[0]
+        if sign in _OPENING:
+            depth += 1
+            if depth == 2 and sign == b"[" and name == b'"batch"':
+                commas.append(mark.start())
+        elif sign in _CLOSING:
+            depth -= 1
+            if depth == 1 and commas:
+                return [*commas, mark.start()]
+        elif sign == b",":
+            if depth == 2 and commas:
+                commas.append(mark.start())
+                if len(commas) > max_events:
+                    return []
+        elif depth == 1:
+            name = sign
+    return []
 
 
 def split_lines(body: bytes) -> tuple[list[Item], None]:

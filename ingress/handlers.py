@@ -1,6 +1,7 @@
 """What the public routes do with a request: who sends it, what is in it, and 200 only when it is safe."""
 
 import os
+import re
 import time
 from collections import Counter
 from datetime import datetime
@@ -32,6 +33,7 @@ class _Keyed(msgspec.Struct, gc=False):
     write_key: str | None = msgspec.field(default=None, name="writeKey")
 
 
+_WRITE_KEY = re.compile(rb'"writeKey"\s*:\s*"([\w-]+)"')
 _decode_keyed = msgspec.json.Decoder(_Keyed).decode
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -100,7 +102,7 @@ class Events:
         body = await read_body(request, self._max_batch_bytes, self._body_timeout_seconds)
         if sender is None:
             sender, body = self._find_in_body(request, body)
-        items, sent_at = batch.split_lines(body) if lines else batch.split_array(body)
+        items, sent_at = batch.split_lines(body) if lines else batch.split_array(body, self._max_batch_events)
         if len(items) > self._max_batch_events:
             message = f"A batch must not hold more than {self._max_batch_events} events; this one has {len(items)}."
             raise InvalidEvent(ErrorCode.TOO_MANY_EVENTS, message, "batch")
@@ -152,7 +154,8 @@ class Events:
         try:
             token = _decode_keyed(body).write_key
         except (msgspec.MsgspecError, RecursionError):
-            token = None
+            # One event of a batch may be no JSON, and the others are still somebody's.
+            token = found[-1].decode() if (found := _WRITE_KEY.findall(body)) else None
         if not token:
             raise no_token(in_body=True)
         secret = token.encode()

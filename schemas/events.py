@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import ErrorCode, InvalidEvent
-from schemas.free_json import ABSENT, check_object, explain, json_text, no_json, too_deep
+from schemas.free_json import ABSENT, check_depth, check_object, explain, json_text, no_json, too_deep
 
 FORMAT = "event.v1"
 
@@ -87,6 +87,7 @@ def parse_event(body: bytes) -> EventV1:
         event = _decode(body.decode())
         check_object("properties", event.properties)
         check_object("context", event.context)
+        check_depth(body)
     except msgspec.ValidationError as error:
         raise explain(str(error), _RULES) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -5,6 +5,7 @@ Also the translation of msgspec's words into a code, a field and an instruction,
 
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 
 import msgspec
 
@@ -15,6 +16,8 @@ EMPTY_OBJECT = "{}"
 ABSENT = msgspec.Raw(b"null")
 """A free member that is null counts as absent."""
 
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _AT = re.compile(r" - at `\$\.?([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 
@@ -37,13 +40,23 @@ def check_object(field: str, member: msgspec.Raw) -> None:
     json = bytes(member)
     if json[:1] != b"{":
         raise InvalidEvent(ErrorCode.WRONG_TYPE, f"{field} must be an object.", field)
-    if json.count(b"{") + json.count(b"[") > MAX_DEPTH and _depth(json) > MAX_DEPTH:
+    if _nests_deeper(json, MAX_DEPTH):
         raise too_deep(field)
     try:
         msgspec.json.decode(json)
     except msgspec.ValidationError as error:
         message = f"{field} holds a number beyond the range of a double."
         raise InvalidEvent(ErrorCode.INVALID_VALUE, message, field) from error
+
+
+def check_depth(body: bytes) -> None:
+    """No member of a body nests too deep, whether anybody reads it or not: behind the ingress the stack is higher.
+
+    Raises:
+        InvalidEvent: where one does.
+    """
+    if _nests_deeper(body, MAX_DEPTH + 1):
+        raise too_deep(None)
 
 
 def too_deep(field: str | None) -> InvalidEvent:
@@ -74,13 +87,9 @@ def explain(problem: str, rules: Mapping[str, str]) -> InvalidEvent:
     return InvalidEvent(code, f"{field} must be {rules[field]}.", field)
 
 
-def _depth(json: bytes) -> int:
-    """How deep objects and arrays nest in well-formed JSON."""
-    deepest = depth = 0
-    for bracket in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", json):
-        if bracket in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif bracket in b"}]":
-            depth -= 1
-    return deepest
+def _nests_deeper(json: bytes, levels: int) -> bool:
+    """Whether objects and arrays nest deeper in well-formed JSON; most has fewer of them, and is not looked into."""
+    if json.count(b"{") + json.count(b"[") <= levels:
+        return False
+    brackets = _STRINGS.sub(b"", json).translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if bracket in b"{[" else -1 for bracket in brackets), default=0) > levels

@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 
 from schemas.events import EventName, SenderId, check_time
-from schemas.free_json import ABSENT, check_object, explain, json_text, no_json, too_deep
+from schemas.free_json import ABSENT, check_depth, check_object, explain, json_text, no_json, too_deep
 
 FORMAT = "segment.v1"
 
@@ -23,6 +23,10 @@ _CAMEL = {
     "previous_id": "previousId",
     "sent_at": "sentAt",
 }
+
+
+class _Context(msgspec.Struct, gc=False):
+    traits: msgspec.Raw = ABSENT
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, rename=_CAMEL, gc=False):
@@ -112,6 +116,11 @@ class Identify(Call, frozen=True, kw_only=True):
     kind: ClassVar[str] = "identify"
     free_member: ClassVar[str] = "traits"
 
+    @property
+    def properties_json(self) -> str:
+        """The traits, which RudderStack's clients put into the context."""
+        return json_text(_traits_of(self.context) if self.traits == ABSENT else self.traits)
+
 
 class Group(Call, frozen=True, kw_only=True):
     """Which group a user belongs to."""
@@ -143,6 +152,7 @@ CALLS: dict[str, type[Call]] = {call.kind: call for call in (Track, Identify, Pa
 MAX_NAME_CHARACTERS = 200
 
 _DECODE = {kind: msgspec.json.Decoder(call).decode for kind, call in CALLS.items()}
+_decode_context = msgspec.json.Decoder(_Context).decode
 _TEXT = "a string"
 _RULES = {
     "event": "a string of 1 to 200 characters",
@@ -168,6 +178,7 @@ def parse_call(kind: str, body: bytes) -> Call:
         call = _DECODE[kind](body.decode())
         check_object(call.free_member, call.free)
         check_object("context", call.context)
+        check_depth(body)
     except msgspec.ValidationError as error:
         raise explain(str(error), _RULES) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -176,6 +187,12 @@ def parse_call(kind: str, body: bytes) -> Call:
         raise too_deep(None) from error
     check_time(call.time)
     return call
+
+
+def _traits_of(context: msgspec.Raw) -> msgspec.Raw:
+    """The object `traits` in a context."""
+    traits = ABSENT if context == ABSENT else _decode_context(context).traits
+    return traits if bytes(traits)[:1] == b"{" else ABSENT
 
 
 def _joined(members: dict[str, str | int | None], free: msgspec.Raw) -> str:

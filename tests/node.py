@@ -1,4 +1,4 @@
-"""Node.js from its PyPI package, and the JavaScript packages that the examples need."""
+"""Node.js from its PyPI package, and the JavaScript packages that the examples and clients need."""
 
 import os
 from pathlib import Path

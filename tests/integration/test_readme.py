@@ -1,31 +1,18 @@
 """The README's examples, run as they stand."""
 
-import os
-import re
-import subprocess
 import sys
-from pathlib import Path
 
-from tests import node
+from tests import docs, node
+from tests.docs import run
 from tests.services import wait_until
 from tests.stack import Stack
 
-ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+BLOCKS = docs.blocks("README.md")
 
 
 def block(language: str, containing: str) -> str:
-    """The one code block of this language that holds these words."""
-    (found,) = [text for kind, text in BLOCKS if kind == language and containing in text]
-    return str(found)
-
-
-def run(command: list[str], stack: Stack, **more: str) -> str:
-    """Run a program from the top of the checkout, as the README has it; what it prints."""
-    env = {**os.environ, **stack.env, "EVENTS_DATA_DIR": str(stack.data_dir), **more}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """The one code block of the README with these words."""
+    return docs.block("README.md", language, containing)
 
 
 def purchases(stack: Stack) -> int:

@@ -106,6 +106,16 @@ def test_refusal_when_nested_too_deep(depth: int) -> None:
     parse_event(body()[:-1] + b',"properties":' + at_limit + b"}")
 
 
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 900, 100_000])
+def test_refusal_when_unknown_member_nests_too_deep(depth: int) -> None:
+    """What nobody reads is held to the same limit: the stream, whose stack is higher, must be able to skip it."""
+    with pytest.raises(InvalidEvent) as refusal:
+        parse_event(body()[:-1] + b',"more":' + b"[" * depth + b"]" * depth + b"}")
+
+    assert refusal.value.code is ErrorCode.TOO_DEEP
+    parse_event(body()[:-1] + b',"more":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}")
+
+
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_refusal_when_arbitrary_bytes(sent: bytes) -> None:
     """Whatever is sent is accepted or refused as InvalidEvent; no other error escapes."""

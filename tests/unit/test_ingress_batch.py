@@ -14,6 +14,7 @@ from ingress.envelope import arrival, sender
 from schemas.errors import ErrorCode, InvalidEvent
 
 SENDER = sender("acme", "tok_1", enabled=True, expires_at=math.inf)
+MAX_EVENTS = 5
 GOOD = b'{"version":1,"type":"event","event":"x"}'
 CALL = b'{"type":"track","event":"x","messageId":"m1"}'
 
@@ -26,7 +27,7 @@ def sorted_items(*items: Item) -> Sorted:
 def test_array_when_split() -> None:
     """Each event is its slice of the body, with its spaces and digits."""
     items, sent_at = split_array(
-        b' {"sentAt":"2026-11-24T05:00:00Z", "batch": [ {"a": 1.50 } ,7,{"\xc3\xa9":[]}], "b":1}'
+        b' {"sentAt":"2026-11-24T05:00:00Z", "batch": [ {"a": 1.50 } ,7,{"\xc3\xa9":[]}], "b":1}', MAX_EVENTS
     )
 
     assert items == [(0, b'{"a": 1.50 }'), (1, b"7"), (2, b'{"\xc3\xa9":[]}')]
@@ -38,10 +39,14 @@ def test_array_when_split() -> None:
     [
         (b"{}", ErrorCode.WRONG_TYPE),
         (b"[]", ErrorCode.WRONG_TYPE),
+        (b'{"batch":["' + b'\\"' * 500_000, ErrorCode.INVALID_JSON),
         (b'{"batch":{}}', ErrorCode.WRONG_TYPE),
         (b'{"batch":[],"sentAt":5}', ErrorCode.WRONG_TYPE),
         (b'{"batch":[', ErrorCode.INVALID_JSON),
-        (b'{"batch":[{"a":"\xff"}]}', ErrorCode.INVALID_JSON),
+        (b'{"batch":[1],"a":"\xff"}', ErrorCode.INVALID_JSON),
+        (b'{"batch":[NaN],"batch":[1]}', ErrorCode.INVALID_JSON),
+        (b'{"a":["batch",[NaN]]}', ErrorCode.INVALID_JSON),
+        (b'{"batch":[' + b"," * MAX_EVENTS + b"]}", ErrorCode.INVALID_JSON),
         (b'{"batch":[]}x', ErrorCode.INVALID_JSON),
         (b'{"batch":' + b"[" * 100_000, ErrorCode.TOO_DEEP),
     ],
@@ -49,16 +54,40 @@ def test_array_when_split() -> None:
 def test_array_when_it_is_none(body: bytes, code: ErrorCode) -> None:
     """A body that is no batch is refused as a whole."""
     with pytest.raises(InvalidEvent) as refusal:
-        split_array(body)
+        split_array(body, MAX_EVENTS)
 
     assert refusal.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (b'{"version":1,"type":"event","event":"x","properties":{"price":NaN}}', ErrorCode.INVALID_JSON),
+        (b'{"version":1,"type":"event","event":"\xff"}', ErrorCode.INVALID_JSON),
+        (b'{"version":1,"type":"event","event":"\\ud800"}', ErrorCode.INVALID_JSON),
+        (b'{"version":1,"type":"event","event":"]\\"," , "x":[1,{"a":2,}]}', ErrorCode.INVALID_JSON),
+        (b'{"version":1,"type":"event","event":"x","x":%b}' % (b"[" * 5_000 + b"]" * 5_000), ErrorCode.TOO_LARGE),
+        (b'{"version":1,"type":"event","event":"x","x":%b}' % (b"[" * 470 + b"]" * 470), ErrorCode.TOO_DEEP),
+        (b"", ErrorCode.INVALID_JSON),
+    ],
+)
+def test_array_when_one_event_is_no_json(bad: bytes, code: ErrorCode) -> None:
+    """It alone is refused; those around it are exact slices still, and the rest of the body is read."""
+    body = b'{ "x":"batch", "batch" : [ %b,\n%b , %b], "sentAt":"now" }' % (GOOD, bad, CALL)
+
+    items, sent_at = split_array(body, MAX_EVENTS)
+
+    found = sorted_items(*items)
+    assert [(index, record.value) for index, record in found.accepted] == [(0, GOOD), (2, CALL)]
+    assert [(result.index, result.code) for result in found.rejected] == [(1, code)]
+    assert sent_at == "now"
 
 
 @given(st.binary(max_size=300))
 def test_array_when_arbitrary_bytes(body: bytes) -> None:
     """No error but InvalidEvent escapes, from the body or from its events."""
     with suppress(InvalidEvent):
-        sorted_items(*split_array(b'{"batch":[' + body + b"]}")[0])
+        sorted_items(*split_array(b'{"batch":[' + body + b"]}", MAX_EVENTS)[0])
 
 
 def test_lines_when_split() -> None:

@@ -9,7 +9,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.body import check_encoding, decompress
+from ingress.body import MAX_MEMBERS, check_encoding, decompress
 from schemas.errors import ErrorCode, InvalidEvent
 
 LIMIT = 1000
@@ -80,6 +80,17 @@ def test_refusal_when_arbitrary_bytes(encoding: str, body: bytes) -> None:
     """Arbitrary bytes are refused or read; no other error escapes."""
     with suppress(InvalidEvent):
         assert len(decompress(body, encoding, LIMIT)) <= LIMIT
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_refusal_when_all_members_are_tiny(encoding: str) -> None:
+    """So many that each costs a copy of the rest are refused at once; as many as a log has are read."""
+    assert decompress(compressed(b"a", encoding) * MAX_MEMBERS, encoding, LIMIT) == b"a" * MAX_MEMBERS
+
+    with pytest.raises(InvalidEvent) as refusal:
+        decompress(compressed(b"", encoding) * 50_000, encoding, LIMIT)
+
+    assert refusal.value.code is ErrorCode.BAD_REQUEST
 
 
 @pytest.mark.parametrize("header", ["br", "gzip, gzip", "gzip,", "", "compress", "gzip\udcff"])

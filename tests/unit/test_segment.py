@@ -19,6 +19,10 @@ from schemas.segment import CALLS, parse_call
         ("track", b'{"event":"Bought","properties":{"price": 39.950}}', "Bought", '{"price": 39.950}'),
         ("track", b'{"event":"Bought"}', "Bought", "{}"),
         ("identify", b'{"traits":{"plan":"pro"},"properties":{"a":1}}', "identify", '{"plan":"pro"}'),
+        ("identify", b'{"context":{"a":1,"traits":{"n": 1.50}}}', "identify", '{"n": 1.50}'),
+        ("identify", b'{"context":{"traits":{"n":1}},"traits":{}}', "identify", "{}"),
+        ("identify", b'{"context":{"traits":[1]},"traits":null}', "identify", "{}"),
+        ("identify", b'{"context":null}', "identify", "{}"),
         (
             "page",
             b'{"name":"Home","category":"Docs","properties":{"p":1}}',

@@ -1,0 +1,29 @@
+"""What the public listener does, path by path; `openapi` describes it."""
+
+from aiohttp import web
+
+from ingress import answers, openapi
+from ingress.handlers import Events
+from ingress.health import Health
+from ingress.receipts.handler import Receipts
+from ingress.server import PARAMETER, Act, Route
+from schemas.segment import CALLS
+
+
+def routes(events: Events, preflight: Act, receipts: Receipts, health: Health) -> list[Route]:
+    """Every path; `preflight` answers what browsers ask before they send events."""
+    posts: dict[str, Act] = {"event": events.post_event, "batch": events.post_batch, "b": events.post_batch}
+    posts |= {path: events.post_call(kind) for kind in CALLS for path in (kind, kind[0])}
+    description = openapi.document()
+
+    async def describe(_request: web.BaseRequest, name: str) -> web.Response:
+        return answers.document(description, name)
+
+    return [
+        *(Route(f"/v1/{path}", events.finish, POST=post, OPTIONS=preflight) for path, post in posts.items()),
+        Route("/v1/events", GET=receipts.get_by_sender_id),
+        Route(f"/v1/events/{PARAMETER}", GET=receipts.get_by_id),
+        Route("/openapi.json", GET=describe, HEAD=describe),
+        Route("/livez", GET=health.live, HEAD=health.live),
+        Route("/readyz", GET=health.ready, HEAD=health.ready),
+    ]

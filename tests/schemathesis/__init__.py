@@ -1,0 +1,1 @@
+"""How Schemathesis is set up."""
