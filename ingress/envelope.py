@@ -102,7 +102,7 @@ class Envelope:
 
     def __init__(self, sender: Sender, arrival: Arrival) -> None:
         self._team = sender.team
-        self._common = (*sender.headers, *arrival.headers)
+        self._sender_headers, self._arrival_headers = sender.headers, arrival.headers
         self._headers: dict[str, Headers] = {}
         time = f"{arrival.milliseconds:012x}"
         self._time, self._random = f"{time[:8]}-{time[8:]}-7", arrival.random.hex()
@@ -117,7 +117,7 @@ class Envelope:
         key = f"{self._team}/{event_id if user is None or user == '' else user}".encode()
         headers = self._headers.get(event.kind)
         if headers is None:
-            headers = self._headers[event.kind] = [*self._common, *_FORMATS[event.kind]]
+            headers = self._headers[event.kind] = [*self._sender_headers, *_FORMATS[event.kind], *self._arrival_headers]
         return RawRecord(event_id, key, value, [(topics.EVENT_ID, event_id.encode()), *headers])
 
     def _uuid7(self, number: int) -> str:

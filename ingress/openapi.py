@@ -1,6 +1,6 @@
 """What the public listener takes and answers, as an OpenAPI 3.1 document that it serves itself.
 
-Invariant: paths and methods are those of `ingress.app` (a contract test), the codes those of `schemas.errors`.
+Invariant: paths and methods are those of `ingress.routes` (a contract test), the codes those of `schemas.errors`.
 """
 
 from typing import Final
@@ -8,11 +8,10 @@ from typing import Final
 import msgspec
 
 from ingress.batch import Status
+from ingress.openapi_parts import Schema, answer, object_schema, ref, refusals, schema
+from ingress.receipts import openapi as receipts
 from schemas.errors import ErrorCode
 from schemas.segment import CALLS
-
-Schema = dict[str, object]
-"""A JSON Schema, or another part of the document."""
 
 # What a listener answers on any path, and what only stands behind it: of no operation.
 ELSEWHERE: Final = frozenset(
@@ -40,9 +39,11 @@ _OF_POST: Final = (
     ErrorCode.MISSING_TOKEN,
     ErrorCode.UNKNOWN_TOKEN,
     ErrorCode.TEAM_DISABLED,
+    ErrorCode.ORIGIN_NOT_ALLOWED,
     ErrorCode.SLOW_BODY,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.UNSUPPORTED_ENCODING,
+    ErrorCode.RATE_LIMITED,
     ErrorCode.UNAVAILABLE,
 )
 
@@ -97,79 +98,57 @@ def document() -> bytes:
 
 
 def _paths() -> Schema:
-    calls = {kind: _post_call(kind) for kind in CALLS}
+    posts = {"event": _POST_EVENT, "batch": _POST_BATCH, "b": _POST_BATCH}
+    for kind in CALLS:
+        posts |= dict.fromkeys((kind, kind[0]), _post_call(kind))
     return {
-        "/v1/event": {"post": _POST_EVENT},
-        "/v1/batch": {"post": _POST_BATCH | {"operationId": "post_batch"}},
-        "/v1/b": {"post": _POST_BATCH | {"operationId": "post_b"}},
-        **{f"/v1/{kind}": {"post": call} for kind, call in calls.items()},
-        **{f"/v1/{kind[0]}": {"post": call | {"operationId": f"post_{kind[0]}"}} for kind, call in calls.items()},
+        **{f"/v1/{path}": _events(path, post) for path, post in posts.items()},
+        **receipts.PATHS,
         "/livez": _health("live", "Whether the process lives.", {"200": "Live"}),
         "/readyz": _health("ready", "Whether the process should get requests.", {"200": "Ready", "503": "Ready"}),
         "/openapi.json": _health("openapi", "This document.", {"200": "Document"}),
     }
 
 
-def _ref(kind: str, name: str) -> Schema:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _schema(name: str) -> Schema:
-    return _ref("schemas", name)
-
-
-def _answer(description: str, schema: Schema, *, retry: bool = False) -> Schema:
-    headers = {"X-Request-Id": _ref("headers", "RequestId")}
-    if retry:
-        headers["Retry-After"] = _ref("headers", "RetryAfter")
-    return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
-
-
-def _refusals(codes: tuple[ErrorCode, ...]) -> Schema:
-    """The answers with these codes, by status."""
-    by_status: dict[int, list[ErrorCode]] = {}
-    for code in codes:
-        by_status.setdefault(code.status, []).append(code)
-    return {str(status): _refusal(of_status) for status, of_status in sorted(by_status.items())}
-
-
-def _refusal(codes: list[ErrorCode]) -> Schema:
-    description = "\n".join(f"- `{code}`: {code.meaning}" for code in codes)
-    schema: Schema = {"allOf": [_schema("Refusal"), {"properties": {"code": {"enum": codes}}}]}
-    return _answer(description, schema, retry=ErrorCode.UNAVAILABLE in codes)
+def _events(path: str, post: Schema) -> Schema:
+    """A path that takes events, and tells browsers whether their pages may send any."""
+    answers: Schema = {
+        "204": {"description": "They may.", "headers": {"X-Request-Id": ref("headers", "RequestId")}},
+        **refusals((ErrorCode.ORIGIN_NOT_ALLOWED,)),
+    }
+    options: Schema = {"summary": "A browser's preflight.", "security": [], "responses": answers}
+    return {
+        "post": post | {"operationId": f"post_{path}"},
+        "options": options | {"operationId": f"options_{path}"},
+    }
 
 
 def _post(summary: str, content: dict[str, Schema], success: str, codes: tuple[ErrorCode, ...]) -> Schema:
     return {
         "summary": summary,
         "security": [{name: []} for name in _SECURITY_SCHEMES],
-        "parameters": [_ref("parameters", name) for name in _PARAMETERS],
+        "parameters": [ref("parameters", name) for name in _PARAMETERS],
         "requestBody": {
             "required": True,
             "content": {media_type: {"schema": schema} for media_type, schema in content.items()},
         },
-        "responses": {"200": _answer("Kafka has it, on all replicas.", _schema(success)), **_refusals(codes)},
+        "responses": {"200": answer("Kafka has it, on all replicas.", schema(success)), **refusals(codes)},
     }
 
 
 def _post_call(kind: str) -> Schema:
-    content = {"application/json": _schema(kind.capitalize())}
+    content = {"application/json": schema(kind.capitalize())}
     summary = f"Take one `{kind}` of the Segment family, whatever its Content-Type."
-    return _post(summary, content, "Accepted", _OF_POST) | {"operationId": f"post_{kind}"}
+    return _post(summary, content, "Accepted", _OF_POST)
 
 
 def _health(name: str, summary: str, answers: dict[str, str]) -> Schema:
-    bodies = {status: _answer(summary, _schema(schema)) for status, schema in answers.items()}
-    empty = {status: {key: answer[key] for key in answer if key != "content"} for status, answer in bodies.items()}
+    bodies = {status: answer(summary, schema(body)) for status, body in answers.items()}
+    empty = {status: {key: body[key] for key in body if key != "content"} for status, body in bodies.items()}
     return {
         "get": {"operationId": f"get_{name}", "summary": summary, "security": [], "responses": bodies},
         "head": {"operationId": f"head_{name}", "summary": summary, "security": [], "responses": empty},
     }
-
-
-def _object(required: dict[str, Schema], optional: dict[str, Schema], *, closed: bool = False) -> Schema:
-    found: Schema = {"type": "object", "required": list(required), "properties": required | optional}
-    return found | {"additionalProperties": False} if closed else found
 
 
 _CALL: Final[dict[str, Schema]] = {
@@ -181,16 +160,16 @@ _CALL: Final[dict[str, Schema]] = {
     "context": _OBJECT,
     "writeKey": _WRITE_KEY,
 }
-_PAGE: Final = _object({}, _CALL | {"name": _TEXT, "category": _TEXT, "properties": _OBJECT})
+_PAGE: Final = object_schema({}, _CALL | {"name": _TEXT, "category": _TEXT, "properties": _OBJECT})
 _CALL_SCHEMAS: Final[dict[str, Schema]] = {
-    "Track": _object({"event": _NAME}, _CALL | {"properties": _OBJECT}),
-    "Identify": _object({}, _CALL | {"traits": _OBJECT}),
+    "Track": object_schema({"event": _NAME}, _CALL | {"properties": _OBJECT}),
+    "Identify": object_schema({}, _CALL | {"traits": _OBJECT}),
     "Page": _PAGE,
     "Screen": _PAGE,
-    "Group": _object({}, _CALL | {"groupId": _ID, "traits": _OBJECT}),
-    "Alias": _object({}, _CALL | {"previousId": _ID, "traits": _OBJECT}),
+    "Group": object_schema({}, _CALL | {"groupId": _ID, "traits": _OBJECT}),
+    "Alias": object_schema({}, _CALL | {"previousId": _ID, "traits": _OBJECT}),
 }
-_EVENT: Final = _object(
+_EVENT: Final = object_schema(
     {"version": {"type": "integer", "const": 1}, "type": {"type": "string", "const": "event"}, "event": _NAME},
     {
         "id": _SENDER_ID,
@@ -206,7 +185,7 @@ _EVENT: Final = _object(
         {"version": 1, "type": "event", "event": "Purchased an Item", "properties": {"revenue": "39.95"}, "id": "o-1"}
     ],
 }
-_RESULT: Final = _object(
+_RESULT: Final = object_schema(
     {"index": {"type": "integer", "minimum": 0}, "status": {"enum": list(Status)}},
     {
         "id": {"type": "string", "format": "uuid"},
@@ -216,7 +195,7 @@ _RESULT: Final = _object(
     },
     closed=True,
 )
-_RESULTS: Final[Schema] = {"type": "array", "items": _schema("Result")}
+_RESULTS: Final[Schema] = {"type": "array", "items": schema("Result")}
 _FACT: Final[Schema] = {"type": "boolean"}
 _SCHEMAS: Final[dict[str, Schema]] = {
     "Event": _EVENT,
@@ -224,19 +203,21 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "Item": {
         "description": "An event, or a call of the Segment family with its kind as `type`.",
         "oneOf": [
-            _schema("Event"),
+            schema("Event"),
             *(
-                {"allOf": [_schema(kind.capitalize()), _object({"type": {"type": "string", "const": kind}}, {})]}
+                {"allOf": [schema(kind.capitalize()), object_schema({"type": {"type": "string", "const": kind}}, {})]}
                 for kind in CALLS
             ),
         ],
     },
-    "Items": {"type": "array", "items": _schema("Item"), "description": "at most 2,500 by default"},
-    "Batch": _object({"batch": _schema("Items")}, {"sentAt": _SENT_AT, "writeKey": _WRITE_KEY}),
-    "Accepted": _object({"success": {"const": True}, "id": {"type": "string", "format": "uuid"}}, {}, closed=True),
-    "BatchAnswer": _object({"success": _FACT, "results": _RESULTS}, {}, closed=True),
+    "Items": {"type": "array", "items": schema("Item"), "description": "at most 2,500 by default"},
+    "Batch": object_schema({"batch": schema("Items")}, {"sentAt": _SENT_AT, "writeKey": _WRITE_KEY}),
+    "Accepted": object_schema(
+        {"success": {"const": True}, "id": {"type": "string", "format": "uuid"}}, {}, closed=True
+    ),
+    "BatchAnswer": object_schema({"success": _FACT, "results": _RESULTS}, {}, closed=True),
     "Result": _RESULT,
-    "Refusal": _object(
+    "Refusal": object_schema(
         {
             "success": {"const": False},
             "code": {"enum": list(ErrorCode)},
@@ -246,9 +227,10 @@ _SCHEMAS: Final[dict[str, Schema]] = {
         {"field": {"type": "string", "description": "the member or header at fault"}, "results": _RESULTS},
         closed=True,
     ),
-    "Live": _object({"live": _FACT}, {}, closed=True),
-    "Ready": _object({"ready": _FACT, "kafka": _FACT, "tokens": _FACT, "serving": _FACT}, {}, closed=True),
-    "Document": _object({"openapi": {"type": "string"}}, {}),
+    "Live": object_schema({"live": _FACT}, {}, closed=True),
+    "Ready": object_schema(dict.fromkeys(("ready", "kafka", "spilling", "tokens", "serving"), _FACT), {}, closed=True),
+    "Document": object_schema({"openapi": {"type": "string"}}, {}),
+    **receipts.SCHEMAS,
 }
 _HEADERS: Final[dict[str, Schema]] = {
     "RequestId": {
@@ -282,12 +264,12 @@ _SECURITY_SCHEMES: Final[dict[str, Schema]] = {
     "basic": {"type": "http", "scheme": "basic", "description": "the token as user, no password"},
 }
 _POST_EVENT: Final = _post(
-    "Take one event.", dict.fromkeys(("application/json", "text/plain"), _schema("Event")), "Accepted", _OF_POST
-) | {"operationId": "post_event"}
+    "Take one event.", dict.fromkeys(("application/json", "text/plain"), schema("Event")), "Accepted", _OF_POST
+)
 _POST_BATCH: Final = _post(
     "Take several events, or calls of the Segment family: the good ones, where some are bad.",
     # As OpenAPI 3.2 has it for sequential media types: the lines are an array.
-    {"application/json": _schema("Batch"), "application/x-ndjson": _schema("Items")},
+    {"application/json": schema("Batch"), "application/x-ndjson": schema("Items")},
     "BatchAnswer",
     (*_OF_POST, ErrorCode.TOO_MANY_EVENTS),
 )

@@ -4,9 +4,10 @@ import json
 from typing import Any, cast
 
 from ingress import openapi
-from ingress.app import routes
 from ingress.handlers import Events
 from ingress.health import Health
+from ingress.receipts.handler import Receipts
+from ingress.routes import routes
 from schemas.errors import ErrorCode
 
 DOCUMENT = json.loads(openapi.document())
@@ -15,12 +16,10 @@ PATHS = cast("dict[str, dict[str, dict[str, Any]]]", DOCUMENT["paths"])
 
 def test_paths_when_compared_with_the_routes() -> None:
     """Every path and method of the listener is described, and nothing else is."""
-    # Nothing of these two is called: only names are compared.
-    served = {
-        (route.path, method)
-        for route in routes(Events.__new__(Events), Health.__new__(Health))
-        for method in route.methods
-    }
+    # Nothing of these is called: only names are compared.
+    health = Health.__new__(Health)
+    all_routes = routes(Events.__new__(Events), health.live, Receipts.__new__(Receipts), health)
+    served = {(route.path, method) for route in all_routes for method in route.methods}
 
     assert {(path, method.upper()) for path, methods in PATHS.items() for method in methods} == served
 

@@ -34,8 +34,8 @@ def test_record_when_wrapped() -> None:
         ("event_id", record.event_id.encode()),
         ("team", b"acme"),
         ("token_id", b"tok_1"),
-        ("received_at", b"2012-12-02T12:00:00.000123+00:00"),
         ("format", b"event.v1"),
+        ("received_at", b"2012-12-02T12:00:00.000123+00:00"),
     ]
 
 
