@@ -187,30 +187,38 @@ def _rest(span: Span, committed: int) -> Span:
 
 async def _scan(consumer: Any, windows: Windows, wanted: Wanted | None) -> tuple[list[Record], bool]:
     """The records of the event in these windows, all records for None; and whether all could be read in time."""
-    left = {at: window for at, window in windows.items() if window.start < window.stop}
     found: list[Record] = []
-    deadline = time.monotonic() + SCAN_SECONDS
-    if left:
-        consumer.assign(list(left))
-    for at, window in left.items():
-        consumer.seek(at, window.start)
+    complete, deadline = True, time.monotonic() + SCAN_SECONDS
+    for at, window in windows.items():
+        if window.start < window.stop:
+            records, whole = await _scan_one(consumer, at, window, wanted, deadline)
+            found += records
+            complete = complete and whole
+    return found, complete
+
+
+async def _scan_one(
+    consumer: Any, at: TopicPartition, window: Span, wanted: Wanted | None, deadline: float
+) -> tuple[list[Record], bool]:
+    found: list[Record] = []
+    position = window.start
+    consumer.assign([at])
+    consumer.seek(at, position)
     try:
-        while left and (began := time.monotonic()) < deadline:
-            fetched = await consumer.getmany(*left, timeout_ms=POLL_MILLISECONDS, max_records=POLL_RECORDS)
-            for at, records in fetched.items():
-                found += _matching(records, left[at].stop, wanted)
-                if records[-1].offset + 1 >= left[at].stop:
-                    del left[at]
-                    consumer.pause(at)
+        while position < window.stop and (began := time.monotonic()) < deadline:
+            fetched = await consumer.getmany(at, timeout_ms=POLL_MILLISECONDS, max_records=POLL_RECORDS)
+            for records in fetched.values():
+                found += _matching(records, window.stop, wanted)
+                position = records[-1].offset + 1
             # Half of the event loop's time stays with the requests that bring events.
             await asyncio.sleep(time.monotonic() - began)
     except UnicodeDecodeError:
         # A header's name is not UTF-8: aiokafka does not tell whose, and reads no further.
-        pass
+        return found, False
     finally:
         # Otherwise it goes on fetching.
-        consumer.pause(*left)
-    return found, not left
+        consumer.pause(at)
+    return found, position >= window.stop
 
 
 def _matching(records: Sequence[ConsumerRecord], stop: int, wanted: Wanted | None) -> list[Record]:

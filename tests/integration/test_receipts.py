@@ -110,6 +110,12 @@ def ask_by_own_id(ingress: Ingress, token: str, own_id: str) -> requests.Respons
     return requests.get(url, headers={"X-Auth-Token": token}, timeout=30)
 
 
+def user_in(partition: int) -> str:
+    """A user whose events lie in this partition."""
+    users = (f"u{number}" for number in range(100))
+    return next(user for user in users if partition_for(f"{TEAM}/{user}".encode(), PARTITIONS) == partition)
+
+
 def code(answer: requests.Response) -> tuple[int, str]:
     """Status and code of a refusal."""
     return answer.status_code, answer.json()["code"]
@@ -323,7 +329,7 @@ def test_metrics_when_asked(world: World) -> None:
 
 def test_receipt_when_too_much_waits(world: World) -> None:
     """Where more waits than may be read, what is found is told, and what is not is unknown instead of absent."""
-    user = next(f"u{number}" for number in range(100) if partition_for(f"{TEAM}/u{number}".encode(), PARTITIONS) == 3)
+    user = user_in(3)
     first = world.post(userId=user)
     own_ids = [f"much-{number}" for number in range(20)]
     for own_id in own_ids:
@@ -346,18 +352,19 @@ async def test_receipt_when_a_record_cannot_be_read(world: World) -> None:
     headers = [("no text", b"")]
     async with broker(world.kafka) as kafka:
         await kafka.produce_raw(0, b"key", b"{}", headers, garble=(b"no text", b"no\xfftext"))
-    event_id = str(uuid.uuid4())
+    event_id, elsewhere = str(uuid.uuid4()), world.post(userId=user_in(3))
 
     receipt = world.receipt(event_id)
 
     assert (receipt["state"], receipt["gap"]) == ("unknown", NOT_ALL_READ)
+    assert world.receipt(elsewhere)["state"] == "accepted"
     with world.running(sink=False):
         wait_until(lambda: ask(world.ingress, world.token, event_id).status_code == 404, "the stream has passed it", 60)
 
 
 async def test_receipt_when_clickhouse_is_not_configured(world: World) -> None:
     """Without ClickHouse the receipt tells what Kafka knows, and that it does not know what is stored."""
-    event_id = world.post()
+    event_id = world.post(userId=user_in(3))
     with world.running(sink=True):
         world.wait_for(event_id, "stored")
     with ingress_with(world, clickhouse_url=None) as ingress:
