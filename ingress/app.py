@@ -18,6 +18,7 @@ from ingress.lifecycle import first, running, stop_signal
 from ingress.limits import Buckets
 from ingress.producer import Producer
 from ingress.receipts.handler import Receipts
+from ingress.receipts.look_up import Sources
 from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
 from ingress.routes import routes
@@ -62,7 +63,8 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     producer = _producer(settings, worker.number if worker else 0)
     health = Health(tokens, producer)
     log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
-    receipts = Receipts(tokens, log, warehouse, settings.ingress_receipts_per_second)
+    sources = Sources(log, warehouse, settings.ingress_spill_dir)
+    receipts = Receipts(tokens, sources, settings.ingress_receipts_per_second)
     paths = routes(Events(settings, tokens, producer), preflight(tokens), receipts, health)
     max_connections = allow_connections(settings.ingress_max_connections)
     public = PublicServer(paths, settings, health, max_connections)

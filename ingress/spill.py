@@ -123,6 +123,11 @@ def stranded_folders(folder: Path, workers: int) -> list[Path]:
     return [path for path in known if path not in used and any(path.glob("[0-9]*/[0-9]*"))]
 
 
+def holds_records(folder: Path) -> bool:
+    """Whether records wait in the folder, whichever worker's they are."""
+    return any(any(path.glob("[0-9]*/[0-9]*")) for path in (folder, *folder.glob("worker-*")))
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 

@@ -13,9 +13,7 @@ from ingress.envelope import Sender
 from ingress.limits import RateLimited
 from ingress.receipts.allowance import Allowance
 from ingress.receipts.evidence import Wanted
-from ingress.receipts.look_up import look_up
-from ingress.receipts.record_log import RecordLog
-from ingress.receipts.warehouse import Warehouse
+from ingress.receipts.look_up import Sources, look_up
 from ingress.requests import no_token, token_of
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.events import MAX_SENDER_ID_CHARACTERS, derive_event_id
@@ -32,15 +30,13 @@ class Receipts:
 
     Args:
         tokens: who may ask.
-        log: what Kafka knows.
-        warehouse: what ClickHouse knows; None where it is not to be asked.
+        sources: where an event can be.
         per_second: how often each token may ask.
     """
 
-    def __init__(self, tokens: TokenSnapshot, log: RecordLog, warehouse: Warehouse | None, per_second: float) -> None:
+    def __init__(self, tokens: TokenSnapshot, sources: Sources, per_second: float) -> None:
         self._tokens = tokens
-        self._log = log
-        self._warehouse = warehouse
+        self._sources = sources
         self._allowance = Allowance(per_second, per_second * BURST_SECONDS)
         self._waiting = 0
 
@@ -94,7 +90,7 @@ class Receipts:
             raise RateLimited("Too many ask for receipts at the moment: ask again later.", 0, 1)
         self._waiting += 1
         try:
-            receipt = await look_up(Wanted(sender.team, event_id), self._log, self._warehouse)
+            receipt = await look_up(Wanted(sender.team, event_id), self._sources)
         finally:
             self._waiting -= 1
         if receipt is None:

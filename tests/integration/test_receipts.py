@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from deploy.topics import create_topics
 from ingress.accounts.store import Accounts
-from ingress.receipts.look_up import NO_CLICKHOUSE, NOT_ALL_READ
+from ingress.receipts.look_up import NO_CLICKHOUSE, NOT_ALL_READ, SPILLED
 from schemas.errors import ErrorCode
 from schemas.events import derive_event_id
 from schemas.settings import ClickHouseSettings, KafkaSettings
@@ -375,6 +375,21 @@ async def test_receipt_when_clickhouse_is_not_configured(world: World) -> None:
     assert receipt["gap"] == nothing["gap"] == NO_CLICKHOUSE
     assert receipt["accepted"]["token_id"]
     assert nothing["state"] == "unknown"
+
+
+@pytest.mark.parametrize("file", ["3/1", "worker-2/3/1"])
+def test_receipt_when_events_wait_on_disk(world: World, tmp_path: Path, file: str) -> None:
+    """While any worker's spill holds records, an event that is not found is unknown: it may be among them."""
+    spilled = tmp_path / "spill" / file
+    with ingress_with(world, ingress_spill_dir=tmp_path / "spill") as ingress:
+        spilled.parent.mkdir(parents=True, exist_ok=True)
+        spilled.touch()
+        waits = ask(ingress, world.token, str(uuid.uuid4())).json()
+        spilled.unlink()
+        drained = ask(ingress, world.token, str(uuid.uuid4()))
+
+    assert (waits["state"], waits["complete"], waits["gap"]) == ("unknown", False, SPILLED)
+    assert code(drained) == (404, "event_not_found")
 
 
 def test_refusal_when_clickhouse_is_away(world: World) -> None:
