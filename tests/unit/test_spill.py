@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingress.envelope import RawRecord
 from ingress.frames import Ending, count, decode, encode
 from ingress.lane_files import DAMAGED_SUFFIX, LaneFiles
-from ingress.spill import Spill
+from ingress.spill import Spill, stranded_folders, worker_folder
 from schemas.errors import Unavailable
 from schemas.settings import SettingsError
 
@@ -255,3 +255,19 @@ def test_folder_when_it_cannot_be_made(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"INGRESS_SPILL_DIR: .*/file/spill cannot be used: Not a directory"):
         Spill(tmp_path / "file" / "spill", TOPIC, MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("workers", "stranded"),
+    [(1, ["worker-1", "worker-3"]), (2, [".", "worker-3"]), (3, ["."])],
+)
+def test_folders_when_there_are_other_workers_than_before(tmp_path: Path, workers: int, stranded: list[str]) -> None:
+    """Records that none of the workers would drain are found; folders without any are no matter."""
+    for folder in (worker_folder(tmp_path, 0), worker_folder(tmp_path, 1), worker_folder(tmp_path, 3)):
+        (folder / "0").mkdir(parents=True)
+        (folder / "0" / "000001").touch()
+    (worker_folder(tmp_path, 9) / "0").mkdir(parents=True)
+
+    found = stranded_folders(tmp_path, workers)
+
+    assert sorted(str(path.relative_to(tmp_path)) for path in found) == stranded
