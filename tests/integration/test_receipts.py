@@ -16,7 +16,6 @@ from deploy.topics import create_topics
 from ingress.accounts.store import Accounts
 from ingress.receipts.look_up import NO_CLICKHOUSE, NOT_ALL_READ, SPILLED
 from schemas.errors import ErrorCode
-from schemas.events import derive_event_id
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import partition_for
 from tests.ingress import TEAM, Ingress, make_accounts, raw_records, running_ingress
@@ -327,18 +326,13 @@ def test_metrics_when_asked(world: World) -> None:
     assert world.ingress.metric('eventsapi_events_refused_total{code="event_not_found"}') == 0
 
 
-def test_receipt_when_too_much_waits(world: World) -> None:
+def test_receipt_when_too_much_waits(world: World, kafka: KafkaSettings) -> None:
     """Where more waits than may be read, what is found is told, and what is not is unknown instead of absent."""
-    user = user_in(3)
-    first = world.post(userId=user)
     own_ids = [f"much-{number}" for number in range(20)]
-    for own_id in own_ids:
-        world.post(userId=user, id=own_id)
-    with ingress_with(world, ingress_receipt_max_records=2 * PARTITIONS) as ingress:
-        receipts = [
-            ask(ingress, world.token, event_id).json()
-            for event_id in (first, *(str(derive_event_id(TEAM, own_id)) for own_id in own_ids))
-        ]
+    with ingress_with(world._replace(kafka=kafka), ingress_receipt_max_records=2 * PARTITIONS) as ingress:
+        first = post(ingress, world.token, userId="u1").json()["id"]
+        others = [post(ingress, world.token, userId="u1", id=own_id).json()["id"] for own_id in own_ids]
+        receipts = [ask(ingress, world.token, event_id).json() for event_id in (first, *others)]
 
     found = [receipt for receipt in receipts if receipt["state"] == "accepted"]
     assert [receipt["id"] for receipt in found] == [receipts[0]["id"], *(receipt["id"] for receipt in receipts[-2:])]
@@ -347,19 +341,20 @@ def test_receipt_when_too_much_waits(world: World) -> None:
     assert {(receipt["complete"], receipt["gap"]) for receipt in receipts} == {(False, NOT_ALL_READ)}
 
 
-async def test_receipt_when_a_record_cannot_be_read(world: World) -> None:
+async def test_receipt_when_a_record_cannot_be_read(world: World, kafka: KafkaSettings) -> None:
     """Behind a record that Kafka's client cannot read anything may lie: an event that is not found is unknown."""
-    headers = [("no text", b"")]
-    async with broker(world.kafka) as kafka:
-        await kafka.produce_raw(0, b"key", b"{}", headers, garble=(b"no text", b"no\xfftext"))
-    event_id, elsewhere = str(uuid.uuid4()), world.post(userId=user_in(3))
+    apart, event_id = world._replace(kafka=kafka), str(uuid.uuid4())
+    async with broker(kafka) as records:
+        await records.produce_raw(0, b"key", b"{}", [("no text", b"")], garble=(b"no text", b"no\xfftext"))
+    with ingress_with(apart) as ingress:
+        elsewhere = post(ingress, world.token, userId=user_in(3)).json()["id"]
 
-    receipt = world.receipt(event_id)
+        hidden, found = ask(ingress, world.token, event_id).json(), ask(ingress, world.token, elsewhere).json()
 
-    assert (receipt["state"], receipt["gap"]) == ("unknown", NOT_ALL_READ)
-    assert world.receipt(elsewhere)["state"] == "accepted"
-    with world.running(sink=False):
-        wait_until(lambda: ask(world.ingress, world.token, event_id).status_code == 404, "the stream has passed it", 60)
+        with apart.running(sink=False):
+            wait_until(lambda: ask(ingress, world.token, event_id).status_code == 404, "the stream has passed it", 60)
+    assert (hidden["state"], hidden["gap"]) == ("unknown", NOT_ALL_READ)
+    assert found["state"] == "accepted"
 
 
 async def test_receipt_when_clickhouse_is_not_configured(world: World) -> None:
