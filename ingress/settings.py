@@ -26,8 +26,8 @@ class IngressSettings(Settings, ReceiptSettings, AccountsSettings):
     ingress_max_batch_events: int = Field(2500, ge=1, le=100_000, description="the most events of a batch")
     ingress_team_events_per_second: NonNegativeInt = Field(
         20_000,
-        description="the most events a second of each team, per ingress process; two seconds' worth may come at once; "
-        "0 for no limit",
+        description="the most events a second of each team, which each ingress process and each of its workers counts "
+        "for itself; two seconds' worth may come at once; 0 for no limit",
     )
     ingress_token_events_per_second: NonNegativeInt = Field(
         0,

@@ -214,6 +214,18 @@ def test_refusal_when_a_stranger_reads_it(world: World, token: str | None) -> No
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize("path", [f"/v1/events/{uuid.UUID(int=0)}", "/v1/events/nonsense", "/v1/events?sender_id=x"])
+def test_receipt_when_token_is_write_only(world: World, path: str) -> None:
+    """Who has a public token learns of no event, not even whether there is one; another token is let through."""
+    public, other = (
+        requests.get(world.ingress.base_url + path, headers={"X-Auth-Token": token}, timeout=30)
+        for token in (world.shop, world.server)
+    )
+
+    assert (public.status_code, public.json()["code"]) == (403, ErrorCode.TOKEN_SCOPE)
+    assert other.status_code != 403, other.text
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_health_when_asked_by_a_page(world: World, path: str) -> None:
     """What is not for events says nothing of origins."""
