@@ -3,11 +3,13 @@
 import re
 import secrets
 from collections.abc import Mapping
+from itertools import count
 
 import msgspec
 from aiohttp import hdrs, web
 from multidict import istr
 
+from ingress.answer import NO_CONTENT, Answer
 from ingress.batch import Result, Status
 from ingress.limits import RateLimited
 from ingress.receipts.receipt import Receipt
@@ -16,6 +18,8 @@ from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 RETRY_AFTER_SECONDS = 1
 REQUEST_ID = istr("X-Request-Id")
 
+# A random number for each would cost a call of the operating system.
+_OURS, _numbers = secrets.token_hex(5), count()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 # aiohttp would name itself and its version.
 _SERVER = {"Server": "events-api"}
@@ -47,16 +51,16 @@ class BatchAnswer(msgspec.Struct):
 def request_id(request: web.BaseRequest) -> str:
     """The name of this request: the one that a proxy or the client gave it, where it is plain, else a new one."""
     given = request.headers.get(REQUEST_ID)
-    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return given if given and _REQUEST_ID.fullmatch(given) else f"{_OURS}{next(_numbers):06x}"
 
 
-def accepted(event_id: str, name: str) -> web.Response:
+def accepted(event_id: str, name: str) -> Answer:
     """The event is in Kafka, on all replicas, or synced in the spill."""
     body = b'{"success":true,"id":"%s"}' % event_id.encode()
-    return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
+    return Answer(200, body, {**_HEADERS, REQUEST_ID: name})
 
 
-def batch(results: list[Result], name: str) -> web.Response:
+def batch(results: list[Result], name: str) -> Answer:
     """What became of each event: 503 where that is not known of all, a refusal where all are rejected, else 200."""
     statuses = {result.status for result in results}
     if Status.UNKNOWN in statuses:
@@ -67,52 +71,52 @@ def batch(results: list[Result], name: str) -> web.Response:
         message = f"No event was accepted.  The first: {first.message}"
         return _answer(first.code or ErrorCode.BAD_REQUEST, message, name, field=first.field, results=results)
     body = msgspec.json.encode(BatchAnswer(Status.REJECTED not in statuses, results))
-    return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
+    return Answer(200, body, {**_HEADERS, REQUEST_ID: name})
 
 
-def receipt(found: Receipt, name: str) -> web.Response:
+def receipt(found: Receipt, name: str) -> Answer:
     """Where an event is; nobody on the way keeps it, since the next answer may be another."""
     headers = {**_HEADERS, REQUEST_ID: name, "Cache-Control": "no-store"}
-    return web.Response(body=msgspec.json.encode(found), headers=headers)
+    return Answer(200, msgspec.json.encode(found), headers)
 
 
-def refused(refusal: InvalidEvent, name: str) -> web.Response:
+def refused(refusal: InvalidEvent, name: str) -> Answer:
     """The request can never succeed as it is."""
     return _answer(refusal.code, refusal.message, name, field=refusal.field)
 
 
-def rate_limited(limit: RateLimited, name: str) -> web.Response:
+def rate_limited(limit: RateLimited, name: str) -> Answer:
     """Nothing of the request was taken; it fits later."""
     answer = _answer(ErrorCode.RATE_LIMITED, limit.message, name)
     answer.headers[hdrs.RETRY_AFTER] = str(limit.retry_after_seconds)
     return answer
 
 
-def unavailable(away: Unavailable, name: str) -> web.Response:
+def unavailable(away: Unavailable, name: str) -> Answer:
     """The request may succeed later; whether it has an effect already is unknown."""
     return _answer(ErrorCode.UNAVAILABLE, str(away), name)
 
 
-def nothing(headers: Mapping[str, str], name: str) -> web.Response:
+def nothing(headers: Mapping[str, str], name: str) -> Answer:
     """An answer that is all in its head."""
-    return web.Response(status=204, headers={**_SERVER, **headers, REQUEST_ID: name})
+    return Answer(NO_CONTENT, b"", {**_SERVER, **headers, REQUEST_ID: name})
 
 
-def document(body: bytes, name: str) -> web.Response:
+def document(body: bytes, name: str) -> Answer:
     """A JSON document that is ready."""
-    return web.Response(body=body, headers={**_HEADERS, REQUEST_ID: name})
+    return Answer(200, body, {**_HEADERS, REQUEST_ID: name})
 
 
-def told(status: int, facts: dict[str, bool], name: str) -> web.Response:
+def told(status: int, facts: dict[str, bool], name: str) -> Answer:
     """The answer of a health route."""
-    return web.Response(status=status, body=msgspec.json.encode(facts), headers={**_HEADERS, REQUEST_ID: name})
+    return Answer(status, msgspec.json.encode(facts), {**_HEADERS, REQUEST_ID: name})
 
 
 def _answer(
     code: ErrorCode, message: str, name: str, field: str | None = None, results: list[Result] | None = None
-) -> web.Response:
+) -> Answer:
     refusal = Refusal(success=False, code=code.value, message=message, request_id=name, field=field, results=results)
     headers = {**_HEADERS, REQUEST_ID: name}
     if code is ErrorCode.UNAVAILABLE:
         headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
-    return web.Response(status=code.status, body=msgspec.json.encode(refusal), headers=headers)
+    return Answer(code.status, msgspec.json.encode(refusal), headers)

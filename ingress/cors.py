@@ -4,10 +4,10 @@ Credentials are never allowed: a page sends with its token and nothing else, so 
 """
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 from ingress import answers
 from ingress.accounts.origins import ANY
+from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
 from ingress.limits import LIMIT, REMAINING, RESET
 from ingress.server import Act
@@ -32,7 +32,7 @@ def preflight(tokens: TokenSnapshot) -> Act:
         InvalidEvent: where none does.
     """
 
-    async def act(request: web.BaseRequest, name: str) -> web.Response:
+    async def act(request: web.BaseRequest, name: str) -> Answer:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None:
             return answers.nothing({hdrs.ALLOW: "POST, OPTIONS"}, name)
@@ -53,7 +53,7 @@ def check(origin: str | None, allowed: frozenset[str], team: str) -> None:
         raise InvalidEvent(ErrorCode.ORIGIN_NOT_ALLOWED, message, "Origin")
 
 
-def tell(headers: CIMultiDict[str], origin: str, allowed: frozenset[str]) -> None:
+def tell(headers: dict[str, str], origin: str, allowed: frozenset[str]) -> None:
     """Let the page read the answer with these headers, where its origin is allowed."""
     shown = _shown(origin, allowed)
     if shown is not None:

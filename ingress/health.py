@@ -5,6 +5,7 @@ from typing import Self
 from aiohttp import web
 
 from ingress import answers
+from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
 from ingress.producer import Producer
 
@@ -28,11 +29,11 @@ class Health:
     async def __aexit__(self, *_error: object) -> None:
         self.serving = False
 
-    async def live(self, _request: web.BaseRequest, name: str) -> web.Response:
+    async def live(self, _request: web.BaseRequest, name: str) -> Answer:
         """The event loop turns; nothing that the process depends on is asked, since a restart would not mend it."""
         return answers.told(200, {"live": True}, name)
 
-    async def ready(self, _request: web.BaseRequest, name: str) -> web.Response:
+    async def ready(self, _request: web.BaseRequest, name: str) -> Answer:
         """Whether events are taken, and what that rests on; spilling is no reason to send them elsewhere."""
         ready = self.is_ready()
         facts = {

@@ -7,13 +7,10 @@ batch took beyond the level is paid back before anything else is given.
 import math
 from weakref import WeakValueDictionary
 
-from multidict import CIMultiDict, istr
-
 from schemas.errors import ErrorCode, PipelineError
 
 BURST_SECONDS = 2
-# Looked up and written with each request: without letter case to be folded each time.
-LIMIT, REMAINING, RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining"), istr("X-RateLimit-Reset")
+LIMIT, REMAINING, RESET = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
 
 
 class RateLimited(PipelineError):
@@ -84,7 +81,7 @@ class Allowance:
         for bucket in self._buckets:
             bucket.level -= events
 
-    def tell(self, headers: CIMultiDict[str], now: float) -> None:
+    def tell(self, headers: dict[str, str], now: float) -> None:
         """Write what is left of the limit that is closest: events in all, events now, whole seconds until all again."""
         closest = None
         for bucket in self._buckets:

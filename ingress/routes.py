@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from ingress import answers, openapi
+from ingress.answer import Answer
 from ingress.handlers import Events
 from ingress.health import Health
 from ingress.receipts.handler import Receipts
@@ -16,7 +17,7 @@ def routes(events: Events, preflight: Act, receipts: Receipts, health: Health) -
     posts |= {path: events.post_call(kind) for kind in CALLS for path in (kind, kind[0])}
     description = openapi.document()
 
-    async def describe(_request: web.BaseRequest, name: str) -> web.Response:
+    async def describe(_request: web.BaseRequest, name: str) -> Answer:
         return answers.document(description, name)
 
     return [

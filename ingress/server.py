@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ingress import answers
+from ingress.answer import Answer
 from ingress.health import Health
 from ingress.limits import RateLimited
 from ingress.settings import IngressSettings
@@ -26,10 +27,10 @@ OTHER = "other"
 PARAMETER = "{id}"
 """Stands in a route's path for its last segment, where that may be anything."""
 
-Act = Callable[[web.BaseRequest, str], Awaitable[web.Response]]
+Act = Callable[[web.BaseRequest, str], Awaitable[Answer]]
 """Answers a request, which has a name; raises InvalidEvent, RateLimited or Unavailable for a refusal."""
 
-Finish = Callable[[web.BaseRequest, web.Response], None]
+Finish = Callable[[web.BaseRequest, Answer], None]
 """Adds what every answer of a path carries, refusals too."""
 
 
@@ -74,7 +75,7 @@ class PublicServer(web.Server):
     def __init__(self, routes: list[Route], settings: IngressSettings, health: Health, max_connections: int) -> None:
         loop, max_bytes = asyncio.get_running_loop(), settings.ingress_max_batch_bytes
         super().__init__(
-            self._answer,
+            self._answer,  # type: ignore[arg-type]  # an Answer is all that aiohttp asks of it
             request_factory=lambda message, payload, protocol, writer, task: web.BaseRequest(
                 message, payload, protocol, writer, task, loop, client_max_size=max_bytes
             ),
@@ -134,7 +135,7 @@ class PublicServer(web.Server):
             self._drained = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._drained,), timeout=seconds)
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> Answer:
         started = time.perf_counter()
         self._in_flight += 1
         route = self._routes.get(request.path) or self._parametrized(request.path)
@@ -153,7 +154,7 @@ class PublicServer(web.Server):
         """The route whose last segment may be anything."""
         return self._routes.get(f"{path.rpartition('/')[0]}/{PARAMETER}", self._other)
 
-    async def _act(self, route: Route, request: web.BaseRequest) -> web.Response:
+    async def _act(self, route: Route, request: web.BaseRequest) -> Answer:
         name = answers.request_id(request)
         try:
             answer = await self._find(route, request)(request, name)
@@ -195,10 +196,10 @@ class Connection(web.RequestHandler):
         answer = _refuse(refusal, answers.request_id(request))
         answer.force_close()
         HTTP_REQUESTS.labels(OTHER, answer.status).inc()
-        return answer
+        return answer  # type: ignore[return-value]  # as above
 
 
-def _refuse(error: InvalidEvent | RateLimited | Unavailable, name: str) -> web.Response:
+def _refuse(error: InvalidEvent | RateLimited | Unavailable, name: str) -> Answer:
     if isinstance(error, RateLimited):
         return answers.rate_limited(error, name)
     if isinstance(error, InvalidEvent):

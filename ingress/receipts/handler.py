@@ -8,6 +8,7 @@ from uuid import UUID
 from aiohttp import web
 
 from ingress import answers
+from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
 from ingress.envelope import Sender
 from ingress.limits import RateLimited
@@ -40,7 +41,7 @@ class Receipts:
         self._allowance = Allowance(per_second, per_second * BURST_SECONDS)
         self._waiting = 0
 
-    async def get_by_id(self, request: web.BaseRequest, name: str) -> web.Response:
+    async def get_by_id(self, request: web.BaseRequest, name: str) -> Answer:
         """`GET /v1/events/{id}`.
 
         Raises:
@@ -57,7 +58,7 @@ class Receipts:
             raise InvalidEvent(ErrorCode.INVALID_VALUE, message, "id")
         return await self._answer(sender, UUID(given), name)
 
-    async def get_by_sender_id(self, request: web.BaseRequest, name: str) -> web.Response:
+    async def get_by_sender_id(self, request: web.BaseRequest, name: str) -> Answer:
         """`GET /v1/events?sender_id=…`: by the `id`, or `messageId`, that the sender gave the event.
 
         Raises:
@@ -83,7 +84,7 @@ class Receipts:
             raise InvalidEvent(ErrorCode.TOKEN_SCOPE, message)
         return sender
 
-    async def _answer(self, sender: Sender, event_id: UUID, name: str) -> web.Response:
+    async def _answer(self, sender: Sender, event_id: UUID, name: str) -> Answer:
         if seconds := self._allowance.take(sender.token_id, time.monotonic()):
             raise RateLimited("This token asks for receipts too often: ask again later.", 0, math.ceil(seconds))
         if self._waiting >= MAX_WAITING:

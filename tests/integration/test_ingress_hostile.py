@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import uuid
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -251,3 +252,22 @@ def test_memory_when_thousands_of_hostile_requests(world: World) -> None:
 
     assert {status for status in statuses if not 400 <= status < 500} == set()
     assert resident_bytes(world.ingress) - before < GROWTH_BYTES
+
+
+def test_memory_when_a_client_reads_no_answer(world: World) -> None:
+    """Who asks again and again and never reads is not read from any more, and the others go on."""
+    asked = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 1000
+    before = resident_bytes(world.ingress)
+
+    def ask_without_end(connection: socket.socket) -> None:
+        for _ in range(4096):
+            connection.sendall(asked)
+
+    with socket.create_connection(("127.0.0.1", world.ingress.port)) as deaf:
+        deaf.settimeout(2)
+
+        with pytest.raises(TimeoutError):
+            ask_without_end(deaf)
+
+        assert requests.get(f"{world.ingress.base_url}/livez", timeout=10).status_code == 200
+        assert resident_bytes(world.ingress) - before < GROWTH_BYTES

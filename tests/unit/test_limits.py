@@ -5,7 +5,6 @@ import gc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from ingress.limits import BURST_SECONDS, Allowance, Bucket, Buckets, RateLimited
 
@@ -29,7 +28,7 @@ def sends(allowance: Allowance, events: int, now: float) -> bool:
 
 def told(allowance: Allowance, now: float) -> dict[str, str]:
     """The headers that tell of the limit."""
-    headers = CIMultiDict[str]()
+    headers = dict[str, str]()
     allowance.tell(headers, now)
     return dict(headers)
 
