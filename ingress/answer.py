@@ -3,6 +3,7 @@
 Its head is written here: in aiohttp's own way, answering took a third of the time of a request with one event.
 """
 
+import time
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
@@ -61,9 +62,15 @@ class Answer:
             lines.append("Connection: keep-alive" if self.keep_alive else "Connection: close")
         if self.status != NO_CONTENT:
             lines.append(f"Content-Length: {len(self.body)}")
-        lines.append(f"Date: {formatdate(usegmt=True)}\r\n\r\n")
+        lines.append(f"Date: {_date(int(time.time()))}\r\n\r\n")
         head = "\r\n".join(lines).encode()
         return head if method == hdrs.METH_HEAD else head + self.body
+
+
+# Many answers go within the same second.
+@lru_cache(maxsize=4)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 @lru_cache(maxsize=64)
