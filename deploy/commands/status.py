@@ -42,6 +42,8 @@ def status(
 
 
 def _row(process: "ProcessStatus", *, running: bool) -> dict[str, Any]:
+    from deploy.local.state import memory_bytes  # noqa: PLC0415 - as above
+
     alive = process.birth.process() if process.birth else None
     return {
         "name": process.name,
@@ -50,7 +52,7 @@ def _row(process: "ProcessStatus", *, running: bool) -> dict[str, Any]:
         "restarts": process.restarts,
         "address": process.address,
         "uptime_seconds": round(time.time() - process.birth.started_at, 1) if alive and process.birth else None,
-        "memory_bytes": alive.memory_info().rss if alive else None,
+        "memory_bytes": memory_bytes(alive) if alive else None,
         "log": process.log,
     }
 

@@ -46,6 +46,16 @@ def birth_of(pid: int) -> Birth | None:
         return None
 
 
+def memory_bytes(process: psutil.Process) -> int:
+    """What is resident of it and of the processes that it started; 0 of those that end meanwhile."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += one.memory_info().rss
+    return total
+
+
 class ProcessStatus(msgspec.Struct, frozen=True):
     """One of the supervised processes."""
 

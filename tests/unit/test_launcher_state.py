@@ -2,16 +2,28 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from deploy.local.exports import exports, script
 from deploy.local.logs import MOST_BYTES, LogFile
 from deploy.local.options import Layout, Options
 from deploy.local.plan import make_plan
-from deploy.local.state import Birth, Lock, ProcessStatus, State, birth_of, read_state, write_private, write_state
+from deploy.local.state import (
+    Birth,
+    Lock,
+    ProcessStatus,
+    State,
+    birth_of,
+    memory_bytes,
+    read_state,
+    write_private,
+    write_state,
+)
 
 
 @pytest.fixture
@@ -33,6 +45,19 @@ def test_state_when_read_back(state: State) -> None:
     assert read_state(state.layout) == state
     assert state.layout.state.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in state.layout.data_dir.iterdir()] == ["state.json"]
+
+
+def test_memory_when_a_process_has_workers() -> None:
+    """What a process started counts as its own."""
+    script = "kept = bytearray(200 << 20); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout
+        worker.stdout.readline()
+
+        memory = memory_bytes(psutil.Process())
+
+        worker.kill()
+    assert memory - psutil.Process().memory_info().rss > 150 << 20
 
 
 def test_state_when_there_is_none_to_read(tmp_path: Path) -> None:
