@@ -1,4 +1,4 @@
-"""The load of a fault run: ordered senders that retry like good clients, and strangers who write poison.
+"""The load of a fault run: ordered senders that retry like good clients, singly and in batches; strangers with poison.
 
 Everything is noted in the ledger.  A sender sends its next event only when the last one is settled, so the order of a
 key is known; what it was not told, it sends again under the same id.
@@ -25,6 +25,14 @@ RETRY_SECONDS = 0.2
 REFUSED_SHARE = 0.05
 RESENT_SHARE = 0.05
 TIMESTAMP = "2026-11-23T12:00:00.123456Z"
+BATCH_EVENTS = 6
+EVENT: tuple[dict[str, object], str] = {"version": 1, "type": "event"}, "id"
+CALL: tuple[dict[str, object], str] = {"type": "track"}, "messageId"
+"""What events of each format have in common, and the member with the sender's own id."""
+STATUS_OUTCOMES = {"accepted": Outcome.OK, "rejected": Outcome.REFUSED, "unknown": Outcome.UNKNOWN}
+
+Sending = tuple[Attempt, bytes]
+"""An event to be sent, and its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Load:
     ledger: Ledger
     random: random.Random
     senders_per_team: int = 8
+    batch_senders_per_team: int = 2
     pause_seconds: float = 0.02
     poison_pause_seconds: float = 0.5
     noise_bytes: int = 200
@@ -61,6 +70,8 @@ class Load:
             for team in self.teams:
                 for name in range(self.senders_per_team):
                     senders.create_task(self._sender(session, team, f"{self.run_name}-{name}"))
+                for name in range(self.batch_senders_per_team):
+                    senders.create_task(self._batch_sender(session, team, f"{self.run_name}-batch-{name}"))
 
     async def _sender(self, session: aiohttp.ClientSession, team: Team, user: str) -> None:
         for number in count():
@@ -72,13 +83,23 @@ class Load:
                 await self._settle(session, team, attempt, body)
             await asyncio.sleep(self.pause_seconds)
 
-    def _event(self, team: Team, user: str, number: int) -> tuple[Attempt, bytes]:
+    async def _batch_sender(self, session: aiohttp.ClientSession, team: Team, user: str) -> None:
+        """Batches in which our events and the Segment family's calls alternate."""
+        for first in count(step=BATCH_EVENTS):
+            if self.stopping.is_set():
+                return
+            numbers = range(first, first + BATCH_EVENTS)
+            await self._settle_batch(
+                session, team, [self._event(team, user, number, EVENT if number % 2 else CALL) for number in numbers]
+            )
+            await asyncio.sleep(self.pause_seconds * BATCH_EVENTS)
+
+    def _event(self, team: Team, user: str, number: int, members: tuple[dict[str, object], str] = EVENT) -> Sending:
         sender_id = f"{user}-{number}"
-        event = {
-            "version": 1,
-            "type": "event",
+        fixed, id_member = members
+        event = fixed | {
             "event": f"Step {number % 7}",
-            "id": sender_id,
+            id_member: sender_id,
             "userId": user,
             "timestamp": TIMESTAMP if self.random.random() >= REFUSED_SHARE else "yesterday",
             "properties": {"number": number, "noise": "x" * self.random.randrange(self.noise_bytes)},
@@ -94,6 +115,28 @@ class Load:
             self.ledger.note(attempt)
             await asyncio.sleep(RETRY_SECONDS)
         self.ledger.note(_with(attempt, outcome))
+
+    async def _settle_batch(self, session: aiohttp.ClientSession, team: Team, sendings: list[Sending]) -> None:
+        """Send those of the batch whose outcome is not known again, until there are none."""
+        while sendings:
+            outcomes = await self._post_batch(session, team, sendings)
+            for (attempt, _), outcome in zip(sendings, outcomes, strict=True):
+                self.ledger.note(_with(attempt, outcome))
+            pairs = zip(sendings, outcomes, strict=True)
+            sendings = [sending for sending, outcome in pairs if outcome is Outcome.UNKNOWN]
+            await asyncio.sleep(RETRY_SECONDS if sendings else 0)
+
+    async def _post_batch(self, session: aiohttp.ClientSession, team: Team, sendings: list[Sending]) -> list[Outcome]:
+        body = b'{"batch": [%b]}' % b", ".join(event for _, event in sendings)
+        headers = {"X-Auth-Token": team.token, "Content-Type": "application/json"}
+        try:
+            async with session.post(f"{self.api_url}/v1/batch", data=body, headers=headers) as answer:
+                told = json.loads(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return [Outcome.UNKNOWN] * len(sendings)
+        if "results" not in told:
+            return [Outcome.UNKNOWN if answer.status >= 500 else Outcome.REFUSED] * len(sendings)
+        return [STATUS_OUTCOMES[result["status"]] for result in told["results"]]
 
     async def _post(self, session: aiohttp.ClientSession, team: Team, body: bytes) -> Outcome:
         headers = {"X-Auth-Token": team.token, "Content-Type": "application/json"}
@@ -125,7 +168,7 @@ class Load:
                 )
                 await asyncio.sleep(self.poison_pause_seconds)
 
-    def _poisoned(self, number: int) -> tuple[Attempt, bytes]:
+    def _poisoned(self, number: int) -> Sending:
         value = self.random.randbytes(self.random.randrange(1, 100))
         event_id = str(derive_event_id("stranger", f"{self.run_name}-{number}"))
         digest = hashlib.sha256(value).hexdigest()

@@ -132,7 +132,8 @@ async def make(revision: str, folder: Path, ledger: Ledger) -> list[Team]:
         exported = await events.exports()
         kafka, _ = _servers(exported, data_dir)
         chance = random.Random(revision)  # noqa: S311 - a reproducible load
-        load = Load(exported["EVENTS_API_URL"], kafka, teams, ledger, chance)
+        # The older commit does not take batches.
+        load = Load(exported["EVENTS_API_URL"], kafka, teams, ledger, chance, batch_senders_per_team=0)
         sending = asyncio.create_task(load.run())
         await asyncio.sleep(LOAD_SECONDS)
         # Halted processes do not hear that they should stop: the launcher kills them, wherever they stand.
