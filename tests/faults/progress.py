@@ -69,6 +69,9 @@ async def _life(pipeline: Pipeline, process: str) -> Life | None:
 
 
 async def _samples(pipeline: Pipeline, process: str) -> list[Sample] | None:
+    """All that a process tells; None where the pipeline did not start it, or it does not answer."""
+    if process not in pipeline.specs:
+        return None
     url = pipeline.specs[process].probe.replace("/readyz", "/metrics")
     try:
         async with aiohttp.ClientSession() as session, session.get(url, timeout=ANSWER) as answer:
