@@ -15,7 +15,7 @@ from ingress.body import too_large
 from ingress.envelope import Arrival, Envelope, RawRecord, Sender
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.formats import parse_any
-from schemas.free_json import no_json, too_deep
+from schemas.free_json import UNREADABLE, unreadable
 
 Item = tuple[int, bytes]
 """An event's place in the body and its exact slice of it."""
@@ -70,9 +70,9 @@ def split_array(body: bytes, max_events: int) -> tuple[list[Item], str | None]:
     except msgspec.ValidationError as error:
         message = 'The body must be {"batch": [event, …]}, and sentAt a string where it is there.'
         raise InvalidEvent(ErrorCode.WRONG_TYPE, message, "batch") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         if (cut := _cut(body, max_events)) is None:
-            raise too_deep(None) if isinstance(error, RecursionError) else no_json(error) from error
+            raise unreadable(error) from error
         return cut
     return [(index, bytes(item)) for index, item in enumerate(found.batch)], found.sent_at
 
@@ -87,7 +87,7 @@ def _cut(body: bytes, max_events: int) -> tuple[list[Item], str | None] | None:
         return None
     try:
         around = _decode((body[: commas[0] + 1] + body[commas[-1] :]).decode())
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     items = [body[start + 1 : end].strip() for start, end in pairwise(commas)]
     return None if around.batch else (list(enumerate(items)), around.sent_at)

@@ -4,6 +4,7 @@ Ingress and stream parse with the same function, so that an event which was answ
 Members that carry free JSON stay exact slices of the body; no number is ever re-written.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import ErrorCode, InvalidEvent
-from schemas.free_json import ABSENT, check_depth, check_object, explain, json_text, no_json, too_deep
+from schemas.free_json import ABSENT, UNREADABLE, check_depth, check_object, json_text, refusal
 
 FORMAT = "event.v1"
 
@@ -25,6 +26,9 @@ _LATEST = datetime(2299, 12, 31, tzinfo=UTC)
 _NAMESPACE = UUID("5b0c0d3e-7b3e-5f0a-9c58-0e6f6a1d2f11").bytes
 
 MAX_SENDER_ID_CHARACTERS = 100
+
+is_event_id = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII).fullmatch
+"""Whether a text is one as it is written everywhere: a UUID with its dashes."""
 
 EventName = Annotated[str, Meta(min_length=1, max_length=200)]
 SenderId = Annotated[str, Meta(min_length=1, max_length=MAX_SENDER_ID_CHARACTERS)]
@@ -88,12 +92,8 @@ def parse_event(body: bytes) -> EventV1:
         check_object("properties", event.properties)
         check_object("context", event.context)
         check_depth(body)
-    except msgspec.ValidationError as error:
-        raise explain(str(error), _RULES) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise no_json(error) from error
-    except RecursionError as error:
-        raise too_deep(None) from error
+    except UNREADABLE as error:
+        raise refusal(error, _RULES) from error
     check_time(event.timestamp)
     return event
 

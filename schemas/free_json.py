@@ -16,6 +16,9 @@ EMPTY_OBJECT = "{}"
 ABSENT = msgspec.Raw(b"null")
 """A free member that is null counts as absent."""
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading a body raises."""
+
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _AT = re.compile(r" - at `\$\.?([^`]*)`")
@@ -65,13 +68,22 @@ def too_deep(field: str | None) -> InvalidEvent:
     return InvalidEvent(ErrorCode.TOO_DEEP, f"{where} must not nest deeper than {MAX_DEPTH} levels.", field)
 
 
-def no_json(error: Exception) -> InvalidEvent:
-    """The refusal of what is no JSON."""
+def refusal(error: Exception, rules: Mapping[str, str]) -> InvalidEvent:
+    """The refusal that one of UNREADABLE means; `rules` says of each member what it must be."""
+    if isinstance(error, msgspec.ValidationError):
+        return _explain(str(error), rules)
+    return unreadable(error)
+
+
+def unreadable(error: Exception) -> InvalidEvent:
+    """The refusal of what is no JSON, or nests far too deep."""
+    if isinstance(error, RecursionError):
+        return too_deep(None)
     return InvalidEvent(ErrorCode.INVALID_JSON, f"The body must be JSON in UTF-8: {error}.")
 
 
-def explain(problem: str, rules: Mapping[str, str]) -> InvalidEvent:
-    """The refusal that msgspec's words mean; `rules` says of each member what it must be."""
+def _explain(problem: str, rules: Mapping[str, str]) -> InvalidEvent:
+    """Translate msgspec's words."""
     if missing := _MISSING.search(problem):
         field = missing[1]
         return InvalidEvent(ErrorCode.MISSING_MEMBER, f"{field} is missing: it must be {rules[field]}.", field)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 
 from schemas.events import EventName, SenderId, check_time
-from schemas.free_json import ABSENT, check_depth, check_object, explain, json_text, no_json, too_deep
+from schemas.free_json import ABSENT, UNREADABLE, check_depth, check_object, json_text, refusal
 
 FORMAT = "segment.v1"
 
@@ -179,12 +179,8 @@ def parse_call(kind: str, body: bytes) -> Call:
         check_object(call.free_member, call.free)
         check_object("context", call.context)
         check_depth(body)
-    except msgspec.ValidationError as error:
-        raise explain(str(error), _RULES) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise no_json(error) from error
-    except RecursionError as error:
-        raise too_deep(None) from error
+    except UNREADABLE as error:
+        raise refusal(error, _RULES) from error
     check_time(call.time)
     return call
 

@@ -4,7 +4,6 @@ Pure: no I/O and no clock, so the same raw record always gives the same bytes, h
 Whatever lies in the raw topic, and whoever wrote it, becomes one of the two.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +40,6 @@ NOT_COPIED = "The raw record is too large to be copied: read it at raw_partition
 
 # What event_id, team and raw_offset take at most, names included.
 _HEADER_BYTES = 256
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 # What ClickHouse's DateTime64(6) holds.
 _YEARS = range(1900, 2299)
@@ -200,7 +198,7 @@ def _header(headers: Mapping[str, bytes | None], name: str) -> bytes:
 
 def _event_id(header: bytes) -> str:
     text = _text(EVENT_ID, header)
-    if _UUID.fullmatch(text) is None:
+    if not events.is_event_id(text):
         raise InvalidEvent(ErrorCode.INVALID_HEADER, "The header event_id must be a UUID.", EVENT_ID)
     return text
 

@@ -1,7 +1,6 @@
 """The routes of receipts: who asks, for which event, and not too often."""
 
 import math
-import re
 import time
 from uuid import UUID
 
@@ -17,13 +16,12 @@ from ingress.receipts.evidence import Wanted
 from ingress.receipts.look_up import Sources, look_up
 from ingress.requests import no_token, token_of
 from schemas.errors import ErrorCode, InvalidEvent
-from schemas.events import MAX_SENDER_ID_CHARACTERS, derive_event_id
+from schemas.events import MAX_SENDER_ID_CHARACTERS, derive_event_id, is_event_id
 
 BURST_SECONDS = 10
 # Of all tokens together; one is looked up at a time, the others wait.
 MAX_WAITING = 8
 SENDER_ID = "sender_id"
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
 class Receipts:
@@ -51,7 +49,7 @@ class Receipts:
         """
         sender = self._reader(request)
         given = request.path.rpartition("/")[2]
-        if _UUID.fullmatch(given) is None:
+        if not is_event_id(given):
             message = (
                 "An event id is a UUID, as the answer to its POST has it; for your own ids: /v1/events?sender_id=…"
             )
