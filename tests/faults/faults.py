@@ -16,8 +16,7 @@ PROCESSES = ("ingress", "stream", "sink", "clickhouse", "kafka")
 SESSION_SECONDS = 10
 LINK_SECONDS = 8
 LOOP_BLOCKED_SECONDS = 40
-REACHED_SECONDS = 6
-TAKEN_OVER_SECONDS, TRIES = 30, 4
+REACHED_SECONDS = 30
 LATE_SECONDS = 25
 
 
@@ -171,26 +170,13 @@ async def _accounts_locked(pipeline: Pipeline) -> None:
 def _death(process: str, step: str) -> Fault:
     async def inflict(pipeline: Pipeline) -> None:
         due = pipeline.folder / f"{process}.dies"
-        due.write_text(step, "utf-8")
-
-        def died() -> bool:
-            return not due.exists()
-
-        for seconds in (REACHED_SECONDS, *[TAKEN_OVER_SECONDS] * TRIES):
-            if await asyncio.to_thread(_comes_true, died, seconds):
-                return
-            # Some steps are only on the way of a process that finds something undone, which not every death leaves.
-            pipeline.send(process, signal.SIGKILL)
-        raise TimeoutError(f"{process} never came {step}")
+        way = mortal.way_to(step)
+        due.write_text("\n".join(way), "utf-8")
+        await asyncio.to_thread(
+            wait_until, lambda: not due.exists(), f"{process} came {step}", len(way) * REACHED_SECONDS
+        )
 
     return Fault(f"{process} dies {step}", inflict)
-
-
-def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:
-    try:
-        return wait_until(condition, "it comes true", seconds)
-    except TimeoutError:
-        return False
 
 
 def deaths() -> list[Fault]:

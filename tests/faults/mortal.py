@@ -1,8 +1,8 @@
 """Runs the stream or the sink so that it dies at one chosen step, once: `python -m tests.faults.mortal sink`.
 
-The steps are the calls between reading and commit, each before it begins and after it has ended.  Which one is due is
-written into the file that MORTAL_FILE names; dying removes it, so the successor lives.  The product knows nothing of
-this: the calls are wrapped from outside.
+The steps are the calls between reading and commit, each before it begins and after it has ended.  Which ones are due
+is written into the file that MORTAL_FILE names, a line for each life; dying removes the line, and the last successor
+lives.  The product knows nothing of this: the calls are wrapped from outside.
 """
 
 import functools
@@ -39,6 +39,15 @@ CALLS: dict[str, list[tuple[type, str]]] = {
     ],
 }
 
+# A sink asks what is present only where its predecessor has left something undone.
+_BEFORE = {"Writer.present": "after Writer.insert"}
+
+
+def way_to(step: str) -> list[str]:
+    """The deaths that bring a process to this step and let it die there."""
+    before = _BEFORE.get(step.partition(" ")[2])
+    return [before, step] if before else [step]
+
 
 def steps(process: str) -> list[str]:
     """The names of all steps of one process."""
@@ -47,8 +56,14 @@ def steps(process: str) -> list[str]:
 
 def _die_if_due(step: str) -> None:
     due = Path(os.environ[MORTAL_FILE])
-    if due.exists() and due.read_text("utf-8") == step:
-        due.unlink()
+    if not due.exists():
+        return
+    first, *others = due.read_text("utf-8").splitlines()
+    if first == step:
+        if others:
+            due.write_text("\n".join(others), "utf-8")
+        else:
+            due.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
