@@ -26,7 +26,11 @@ _SERVER = {"Server": "events-api"}
 _HEADERS = {"Content-Type": "application/json", **_SERVER}
 
 
-class Refusal(msgspec.Struct, omit_defaults=True):
+Refusal = InvalidEvent | RateLimited | Unavailable
+REFUSALS = (InvalidEvent, RateLimited, Unavailable)
+
+
+class RefusalAnswer(msgspec.Struct, omit_defaults=True):
     """The body of every answer that is not a success."""
 
     success: bool
@@ -80,21 +84,14 @@ def receipt(found: Receipt, name: str) -> Answer:
     return Answer(200, msgspec.json.encode(found), headers)
 
 
-def refused(refusal: InvalidEvent, name: str) -> Answer:
-    """The request can never succeed as it is."""
-    return _answer(refusal.code, refusal.message, name, field=refusal.field)
-
-
-def rate_limited(limit: RateLimited, name: str) -> Answer:
-    """Nothing of the request was taken; it fits later."""
-    answer = _answer(ErrorCode.RATE_LIMITED, limit.message, name)
-    answer.headers[hdrs.RETRY_AFTER] = str(limit.retry_after_seconds)
+def refused(refusal: Refusal, name: str) -> Answer:
+    """Why the request cannot succeed: never, not now, or, where it is unavailable, perhaps it did."""
+    if isinstance(refusal, InvalidEvent):
+        return _answer(refusal.code, refusal.message, name, field=refusal.field)
+    answer = _answer(refusal.code, str(refusal), name)
+    if isinstance(refusal, RateLimited):
+        answer.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_seconds)
     return answer
-
-
-def unavailable(away: Unavailable, name: str) -> Answer:
-    """The request may succeed later; whether it has an effect already is unknown."""
-    return _answer(ErrorCode.UNAVAILABLE, str(away), name)
 
 
 def nothing(headers: Mapping[str, str], name: str) -> Answer:
@@ -115,7 +112,9 @@ def told(status: int, facts: dict[str, bool], name: str) -> Answer:
 def _answer(
     code: ErrorCode, message: str, name: str, field: str | None = None, results: list[Result] | None = None
 ) -> Answer:
-    refusal = Refusal(success=False, code=code.value, message=message, request_id=name, field=field, results=results)
+    refusal = RefusalAnswer(
+        success=False, code=code.value, message=message, request_id=name, field=field, results=results
+    )
     headers = {**_HEADERS, REQUEST_ID: name}
     if code is ErrorCode.UNAVAILABLE:
         headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)

@@ -10,7 +10,7 @@ from ingress.accounts.origins import ANY
 from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
 from ingress.limits import LIMIT, REMAINING, RESET
-from ingress.server import Act
+from ingress.route import Act
 from schemas.errors import ErrorCode, InvalidEvent
 
 # Chrome remembers no answer for longer.  A request of an origin that is no longer allowed is refused all the same.

@@ -1,9 +1,13 @@
-"""Records that leave together, and the requests that wait for them."""
+"""Records that leave together, and who waits for them."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from schemas.errors import Unavailable
+
+Outcome = Unavailable | None
+"""None where the records are safe, else why that is not known."""
 
 
 class Flush:
@@ -13,41 +17,37 @@ class Flush:
         bytes: about the memory that its records take.
     """
 
-    __slots__ = ("_loop", "_timer", "_waiters", "bytes")
+    __slots__ = ("_listeners", "_loop", "_timer", "bytes")
 
     def __init__(self) -> None:
         self.bytes = 0
         self._loop = asyncio.get_running_loop()
-        self._waiters: deque[tuple[float, asyncio.Future[Unavailable | None]]] = deque()
+        self._listeners: deque[tuple[float, Callable[[Outcome], None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def outcome(self, seconds: float) -> asyncio.Future[Unavailable | None]:
-        """None when the records are safe, or, after so long at most, why that is not known.
+    def tell(self, listener: Callable[[Outcome], None], seconds: float) -> None:
+        """Call the listener, once, with the outcome, or after so long with the reason why none is known.
 
-        To be called without a pause after `Producer.publish`.  One timer serves all who wait: asyncio.wait and
-        asyncio.timeout cost more per request than all the rest of it.
+        To be called without a pause after `Producer.publish`; all wait equally long.  A call and not a future, and one
+        timer for all: a future and a timer for each request cost more than all the rest of its way into Kafka.
         """
         expires_at = self._loop.time() + seconds
-        waiter: asyncio.Future[Unavailable | None] = self._loop.create_future()
-        self._waiters.append((expires_at, waiter))
+        self._listeners.append((expires_at, listener))
         if self._timer is None:
             self._timer = self._loop.call_at(expires_at, self._expire)
-        return waiter
 
-    def settle(self, outcome: Unavailable | None) -> None:
+    def settle(self, outcome: Outcome) -> None:
         """Tell all who still wait."""
         if self._timer:
             self._timer.cancel()
-        for _, waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(outcome)
-        self._waiters.clear()
+        listeners, self._listeners = self._listeners, deque()
+        for _, listener in listeners:
+            listener(outcome)
 
     def _expire(self) -> None:
         now = self._loop.time()
         late = Unavailable("Kafka has not acknowledged the event in time: send it again with the same id.")
-        while self._waiters and self._waiters[0][0] <= now:
-            _, waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(late)
-        self._timer = self._loop.call_at(self._waiters[0][0], self._expire) if self._waiters else None
+        while self._listeners and self._listeners[0][0] <= now:
+            _, listener = self._listeners.popleft()
+            listener(late)
+        self._timer = self._loop.call_at(self._listeners[0][0], self._expire) if self._listeners else None

@@ -4,6 +4,8 @@ import os
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
@@ -14,10 +16,12 @@ from multidict import istr
 from ingress import answers, batch, cors
 from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
+from ingress.delivery import Delivery
 from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Envelope, Sender, arrival
+from ingress.flush import Flush, Outcome
+from ingress.intake import Admit, Intake, Take
 from ingress.producer import Producer
-from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, read_body, token_of, wrong_media_type
-from ingress.server import Act
+from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, token_of, wrong_media_type
 from ingress.settings import IngressSettings
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 from schemas.events import check_time, parse_event
@@ -67,68 +71,24 @@ class Events:
         self._tokens = tokens
         self._producer = producer
 
-    async def post_event(self, request: web.BaseRequest, name: str) -> Answer:
-        """`POST /v1/event`.
+    def event_intake(self) -> Intake:
+        """`POST /v1/event`."""
+        return self._intake(self._admit_event, self._take_event, self._max_event_bytes)
 
-        Raises:
-            InvalidEvent: where the request or its event can never be accepted.
-            RateLimited: where the team or the token has sent too many.
-            Unavailable: where the event was not acknowledged.
-        """
-        sender = self._sender(request)
-        if sender is None:
-            raise no_token(in_body=False)
-        if media_type(request) not in {JSON, PLAIN}:
-            raise wrong_media_type((JSON,))
-        body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
-        sender.allowance.take(1, time.monotonic())
-        return await self._publish(parse_event(body), body, sender, _arrival(request), name)
+    def call_intake(self, kind: str) -> Intake:
+        """`POST /v1/track` and its like, as the Segment family's clients send them, whatever their Content-Type."""
 
-    def post_call(self, kind: str) -> Act:
-        """`POST /v1/track` and its like, as the clients of the Segment family send them, whatever their Content-Type.
-
-        Raises:
-            InvalidEvent: where the request or its call can never be accepted.
-            RateLimited: where the team or the token has sent too many.
-            Unavailable: where the call was not acknowledged.
-        """
-
-        async def post(request: web.BaseRequest, name: str) -> Answer:
-            sender = self._sender(request)
-            body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
-            if sender is None:
-                sender, body = self._find_in_body(request, body)
+        def take(request: web.BaseRequest, body: bytes, name: str) -> Delivery:
+            sender, body = self._found(request, body)
             sender.allowance.take(1, time.monotonic())
             call = parse_call(kind, body)
-            return await self._publish(call, body, sender, _arrival(request, call.sent_at), name)
+            return self._publish(call, body, sender, _arrival(request, call.sent_at), name)
 
-        return post
+        return self._intake(self._admit, take, self._max_event_bytes)
 
-    async def post_batch(self, request: web.BaseRequest, name: str) -> Answer:
-        """`POST /v1/batch`: our events or the Segment family's calls, as NDJSON, or as JSON whatever the Content-Type.
-
-        Raises:
-            InvalidEvent: where the request can never be accepted; the faults of single events are in the answer.
-            RateLimited: where the whole of it is more than the team or the token may send now.
-            Unavailable: where no token is known yet.
-        """
-        sender, lines = self._sender(request), media_type(request) in NDJSON
-        if lines and sender is None:
-            raise no_token(in_body=False)
-        body = await read_body(request, self._max_batch_bytes, self._body_timeout_seconds)
-        if sender is None:
-            sender, body = self._find_in_body(request, body)
-        items, sent_at = batch.split_lines(body) if lines else batch.split_array(body, self._max_batch_events)
-        if len(items) > self._max_batch_events:
-            message = f"A batch must not hold more than {self._max_batch_events} events; this one has {len(items)}."
-            raise InvalidEvent(ErrorCode.TOO_MANY_EVENTS, message, "batch")
-        sender.allowance.take(len(items), time.monotonic())
-        found = batch.sort(items, sender, _arrival(request, sent_at, len(items)), self._max_event_bytes)
-        outcomes = await self._publish_all(found)
-        EVENTS_ACCEPTED.inc(sum(outcomes))
-        for code, count in Counter(result.code for result in found.rejected).items():
-            EVENTS_REFUSED.labels(code).inc(count)
-        return answers.batch(found.results(outcomes), name)
+    def batch_intake(self) -> Intake:
+        """`POST /v1/batch`: events or the Segment family's calls, as NDJSON, or as JSON whatever the Content-Type."""
+        return self._intake(self._admit_batch, self._take_batch, self._max_batch_bytes)
 
     def finish(self, request: web.BaseRequest, answer: Answer) -> None:
         """Tell the sender what is left of its limit, and a browser whether its page may read the answer."""
@@ -139,31 +99,78 @@ class Events:
         if origin is not None:
             cors.tell(answer.headers, origin, self._tokens.origins if sender is None else sender.origins)
 
-    async def _publish(self, event: Event, body: bytes, sender: Sender, arrival: Arrival, name: str) -> Answer:
-        record = Envelope(sender, arrival).wrap(event, body)
-        if error := await self._producer.publish(record).outcome(self._deadline_seconds):
-            raise error
-        EVENTS_ACCEPTED.inc()
-        return answers.accepted(record.event_id, name)
+    def _intake(self, admit: Admit, take: Take, max_body_bytes: int) -> Intake:
+        return Intake(admit, take, max_body_bytes, self._body_timeout_seconds, self._deadline_seconds)
 
-    async def _publish_all(self, found: batch.Sorted) -> list[bool]:
-        """Whether Kafka has each of the accepted records."""
-        flushes = []
-        try:
+    def _admit_event(self, request: web.BaseRequest) -> None:
+        if self._sender(request) is None:
+            raise no_token(in_body=False)
+        if media_type(request) not in {JSON, PLAIN}:
+            raise wrong_media_type((JSON,))
+
+    def _take_event(self, request: web.BaseRequest, body: bytes, name: str) -> Delivery:
+        sender = request[SENDER]
+        sender.allowance.take(1, time.monotonic())
+        return self._publish(parse_event(body), body, sender, _arrival(request), name)
+
+    def _admit(self, request: web.BaseRequest) -> None:
+        self._sender(request)
+
+    def _admit_batch(self, request: web.BaseRequest) -> None:
+        if self._sender(request) is None and media_type(request) in NDJSON:
+            raise no_token(in_body=False)
+
+    def _take_batch(self, request: web.BaseRequest, body: bytes, name: str) -> Delivery:
+        """Refuses all where the body as such is at fault; the faults of single events are in the answer."""
+        lines = media_type(request) in NDJSON
+        sender, body = self._found(request, body)
+        items, sent_at = batch.split_lines(body) if lines else batch.split_array(body, self._max_batch_events)
+        if len(items) > self._max_batch_events:
+            message = f"A batch must not hold more than {self._max_batch_events} events; this one has {len(items)}."
+            raise InvalidEvent(ErrorCode.TOO_MANY_EVENTS, message, "batch")
+        sender.allowance.take(len(items), time.monotonic())
+        found = batch.sort(items, sender, _arrival(request, sent_at, len(items)), self._max_event_bytes)
+        for code, count in Counter(result.code for result in found.rejected).items():
+            EVENTS_REFUSED.labels(code).inc(count)
+        flushes = self._publish_all(found)
+
+        def conclude(outcomes: Mapping[Flush, Outcome]) -> Answer:
+            known = [outcomes[flush] is None for flush in flushes]
+            EVENTS_ACCEPTED.inc(sum(known))
+            # Of what was not published nothing is known, as of everything that is late.
+            return answers.batch(found.results(known + [False] * (len(found.accepted) - len(known))), name)
+
+        return Delivery(flushes, conclude)
+
+    def _publish(self, event: Event, body: bytes, sender: Sender, arrival: Arrival, name: str) -> Delivery:
+        record = Envelope(sender, arrival).wrap(event, body)
+        flush = self._producer.publish(record)
+
+        def conclude(outcomes: Mapping[Flush, Outcome]) -> Answer:
+            if error := outcomes[flush]:
+                raise error
+            EVENTS_ACCEPTED.inc()
+            return answers.accepted(record.event_id, name)
+
+        return Delivery((flush,), conclude)
+
+    def _publish_all(self, found: batch.Sorted) -> list[Flush]:
+        """What the accepted records go out with, in order; of fewer of them, where too much waits for Kafka."""
+        flushes = list[Flush]()
+        with suppress(Unavailable):
             for _, record in found.accepted:
                 flushes.append(self._producer.publish(record))
-        except Unavailable:
-            # What was put in before goes its way; of the rest nothing is known, as of everything that is late.
-            pass
-        waiting = {flush: flush.outcome(self._deadline_seconds) for flush in set(flushes)}
-        acknowledged = {flush: await outcome is None for flush, outcome in waiting.items()}
-        known = [acknowledged[flush] for flush in flushes]
-        return known + [False] * (len(found.accepted) - len(known))
+        return flushes
 
     def _sender(self, request: web.BaseRequest) -> Sender | None:
         """Who sends, by the request's head; None where there is no token in it."""
         token = token_of(request)
         return None if token is None else self._find(request, token)
+
+    def _found(self, request: web.BaseRequest, body: bytes) -> tuple[Sender, bytes]:
+        """Who sends, by the head where it says so, else by the body, which then comes without the token."""
+        sender = request.get(SENDER)
+        return (sender, body) if sender else self._find_in_body(request, body)
 
     def _find_in_body(self, request: web.BaseRequest, body: bytes) -> tuple[Sender, bytes]:
         """Who sends, by the body's writeKey; and the body without it, since others read the raw topic."""

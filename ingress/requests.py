@@ -60,18 +60,35 @@ def wrong_media_type(right: tuple[str, ...]) -> InvalidEvent:
     return InvalidEvent(ErrorCode.UNSUPPORTED_MEDIA_TYPE, message)
 
 
-async def read_body(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The plain bytes of the body; what its head says of it is checked first, so that nothing is sent in vain.
+def whole_body(request: web.BaseRequest, max_bytes: int) -> bytes:
+    """The plain bytes of a body that has been received.
 
     Raises:
-        InvalidEvent: where it does not arrive in time, is too large, in an unknown coding, or not well-formed.
+        InvalidEvent: where it is too large, in an unknown coding, or not well-formed.
     """
+    encoding = _encoding(request, max_bytes)
+    return _plain(request.content.read_nowait(), encoding, max_bytes)
+
+
+async def read_body(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
+    """The same of one that may be on its way still; what its head says of it is checked first.
+
+    Raises:
+        InvalidEvent: as above, or where it does not arrive in time.
+    """
+    encoding = _encoding(request, max_bytes)
+    await _continue_if_expected(request)
+    return _plain(await _received(request, max_bytes, timeout_seconds), encoding, max_bytes)
+
+
+def _encoding(request: web.BaseRequest, max_bytes: int) -> str:
     if request.content_length is not None and request.content_length > max_bytes:
         raise too_large(max_bytes)
     codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
-    encoding = check_encoding(",".join(codings)) if codings else IDENTITY
-    await _continue_if_expected(request)
-    body = await _received(request, max_bytes, timeout_seconds)
+    return check_encoding(",".join(codings)) if codings else IDENTITY
+
+
+def _plain(body: bytes, encoding: str, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise too_large(max_bytes)
     return decompress(body, encoding, max_bytes)
@@ -79,9 +96,6 @@ async def read_body(request: web.BaseRequest, max_bytes: int, timeout_seconds: f
 
 async def _received(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
     try:
-        if request.content.is_eof():
-            # The usual case: it came in one piece with the head, and needs no timer.
-            return request.content.read_nowait()
         async with asyncio.timeout(timeout_seconds):
             return await request.read()
     except TimeoutError as error:

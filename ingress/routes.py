@@ -7,21 +7,21 @@ from ingress.answer import Answer
 from ingress.handlers import Events
 from ingress.health import Health
 from ingress.receipts.handler import Receipts
-from ingress.server import PARAMETER, Act, Route
+from ingress.route import PARAMETER, Act, Route
 from schemas.segment import CALLS
 
 
 def routes(events: Events, preflight: Act, receipts: Receipts, health: Health) -> list[Route]:
     """Every path; `preflight` answers what browsers ask before they send events."""
-    posts: dict[str, Act] = {"event": events.post_event, "batch": events.post_batch, "b": events.post_batch}
-    posts |= {path: events.post_call(kind) for kind in CALLS for path in (kind, kind[0])}
+    intakes = {"event": events.event_intake(), "batch": events.batch_intake(), "b": events.batch_intake()}
+    intakes |= {path: events.call_intake(kind) for kind in CALLS for path in (kind, kind[0])}
     description = openapi.document()
 
     async def describe(_request: web.BaseRequest, name: str) -> Answer:
         return answers.document(description, name)
 
     return [
-        *(Route(f"/v1/{path}", events.finish, POST=post, OPTIONS=preflight) for path, post in posts.items()),
+        *(Route(f"/v1/{path}", events.finish, intake, OPTIONS=preflight) for path, intake in intakes.items()),
         Route("/v1/events", GET=receipts.get_by_sender_id),
         Route(f"/v1/events/{PARAMETER}", GET=receipts.get_by_id),
         Route("/openapi.json", GET=describe, HEAD=describe),

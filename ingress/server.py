@@ -5,68 +5,30 @@ Invariant: whatever arrives is answered in the shape of `answers`, and never wit
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
-from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import StreamReader, hdrs, web
+from aiohttp.http import RawRequestMessage
 
 from ingress import answers
 from ingress.answer import Answer
+from ingress.answers import REFUSALS, Refusal
+from ingress.connection import Connection
+from ingress.delivery import Delivery
 from ingress.health import Health
 from ingress.limits import RateLimited
+from ingress.route import OTHER, PARAMETER, Act, Route
 from ingress.settings import IngressSettings
-from schemas.errors import ErrorCode, InvalidEvent, Unavailable
-from schemas.metrics import EVENTS_REFUSED, HTTP_REQUEST_SECONDS, HTTP_REQUESTS
+from schemas.errors import Unavailable
+from schemas.logs import get_logger
+from schemas.metrics import EVENTS_REFUSED
 
 # How long the unread rest of a refused body is swallowed, so that its sender can read the refusal.
 LINGERING_SECONDS = 1.0
 # How many connections over the limit are told so, and how long such a one has to ask; more are cut off unheard.
 EXCESS_CONNECTIONS = 128
 EXCESS_SECONDS = 2.0
-OTHER = "other"
-PARAMETER = "{id}"
-"""Stands in a route's path for its last segment, where that may be anything."""
 
-Act = Callable[[web.BaseRequest, str], Awaitable[Answer]]
-"""Answers a request, which has a name; raises InvalidEvent, RateLimited or Unavailable for a refusal."""
-
-Finish = Callable[[web.BaseRequest, Answer], None]
-"""Adds what every answer of a path carries, refusals too."""
-
-
-class Route:
-    """One path: what each method does, and its own metrics."""
-
-    def __init__(self, path: str, finish: Finish | None = None, **methods: Act) -> None:
-        self.path = path
-        self.finish = finish
-        self.methods = methods
-        self._seconds = HTTP_REQUEST_SECONDS.labels(path)
-        self._requests = {200: HTTP_REQUESTS.labels(path, 200)}
-
-    def find(self, method: str) -> Act:
-        """What this method does.
-
-        Raises:
-            InvalidEvent: where it does nothing here.
-        """
-        act = self.methods.get(method)
-        if act is not None:
-            return act
-        if self.methods:
-            message = f"This path takes {' and '.join(self.methods)} only."
-            raise InvalidEvent(ErrorCode.METHOD_NOT_ALLOWED, message)
-        raise InvalidEvent(
-            ErrorCode.NOT_FOUND, "There is nothing at this path; events go to POST /v1/event or /v1/batch."
-        )
-
-    def count(self, status: int, seconds: float) -> None:
-        """Count one answer."""
-        requests = self._requests.get(status)
-        if requests is None:
-            requests = self._requests[status] = HTTP_REQUESTS.labels(self.path, status)
-        requests.inc()
-        self._seconds.observe(seconds)
+_log = get_logger(__name__)
 
 
 class PublicServer(web.Server):
@@ -96,14 +58,15 @@ class PublicServer(web.Server):
         """One connection, with every limit said."""
         return Connection(
             self,
-            loop=asyncio.get_running_loop(),
+            self._began,
+            loop=self._loop,
             keepalive_timeout=self._keepalive_seconds,
             max_headers=self._max_headers,
             max_field_size=self._max_header_bytes,
             max_line_size=self._max_header_bytes,
             lingering_time=LINGERING_SECONDS,
             auto_decompress=False,
-            access_log=None,  # type: ignore[arg-type]  # aiohttp's own runners pass None as well
+            access_log=None,
         )
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
@@ -135,73 +98,88 @@ class PublicServer(web.Server):
             self._drained = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._drained,), timeout=seconds)
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
-        started = time.perf_counter()
+    def _route(self, path: str) -> Route:
+        """What this path is; one of an unknown path, where it is none."""
+        return self._routes.get(path) or self._routes.get(f"{path.rpartition('/')[0]}/{PARAMETER}", self._other)
+
+    def _begin(self) -> float:
+        """A request begins; returns the time that `_end` is to be given."""
         self._in_flight += 1
-        route = self._routes.get(request.path) or self._parametrized(request.path)
-        try:
-            answer = await self._act(route, request)
-        finally:
-            self._in_flight -= 1
-            if self._drained and not self._in_flight and not self._drained.done():
-                self._drained.set_result(None)
-        if not self._health.serving or request.protocol in self._excess:
+        return time.perf_counter()
+
+    def _refused(self, error: Refusal, route: Route, request: web.BaseRequest, name: str) -> Answer:
+        """The answer to a request that is refused; it is counted."""
+        answer = answers.refused(error, name)
+        # What only asks brings no event that could be refused.
+        if request.method != hdrs.METH_GET:
+            EVENTS_REFUSED.labels(error.code).inc(error.events if isinstance(error, RateLimited) else 1)
+        if request.method not in route.methods and route.methods:
+            answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
+        if not request.content.is_eof():
+            # The rest of a body that nobody reads ends the connection.
             answer.force_close()
-        route.count(answer.status, time.perf_counter() - started)
         return answer
 
-    def _parametrized(self, path: str) -> Route:
-        """The route whose last segment may be anything."""
-        return self._routes.get(f"{path.rpartition('/')[0]}/{PARAMETER}", self._other)
+    def _end(self, route: Route, request: web.BaseRequest, answer: Answer | None, started: float) -> None:
+        """The request has its answer, or has failed."""
+        self._in_flight -= 1
+        if self._drained and not self._in_flight and not self._drained.done():
+            self._drained.set_result(None)
+        if answer is None:
+            return
+        if route.finish is not None:
+            route.finish(request, answer)
+        if not self._health.serving or self._is_excess(request.protocol):
+            answer.force_close()
+        route.count(answer.status, time.perf_counter() - started)
 
-    async def _act(self, route: Route, request: web.BaseRequest) -> Answer:
+    def _is_excess(self, connection: web.RequestHandler) -> bool:
+        """Whether this connection is one too many."""
+        return connection in self._excess
+
+    def _began(self, message: RawRequestMessage, body: StreamReader, connection: Connection) -> bool:
+        """Begin with a request whose body is here, where its path takes events; `_answer` without a task."""
+        route = self._routes.get(message.path)
+        if route is None or route.intake is None or message.method != hdrs.METH_POST or self._is_excess(connection):
+            return False
+        request = web.BaseRequest(message, body, connection, None, None, self._loop)  # type: ignore[arg-type]  # unused
+        name, started = answers.request_id(request), self._begin()
+
+        def send(answer: Answer) -> None:
+            self._end(route, request, answer, started)
+            connection.send(request, answer)
+
+        def done(delivery: Delivery) -> None:
+            try:
+                send(delivery.answer())
+            except Unavailable as error:
+                send(self._refused(error, route, request, name))
+            except Exception:  # noqa: BLE001 - a bug, and logged as one
+                # The others who wait for the same flush have nothing to do with it.
+                _log.exception("not_answered", route=route.path)
+                connection.force_close()
+
+        try:
+            route.intake.begin(request, name, done)
+        except REFUSALS as error:
+            send(self._refused(error, route, request, name))
+        except BaseException:
+            self._end(route, request, None, started)
+            raise
+        return True
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        route, started, answer = self._route(request.path), self._begin(), None
         name = answers.request_id(request)
         try:
             answer = await self._find(route, request)(request, name)
-        except (InvalidEvent, RateLimited, Unavailable) as error:
-            answer = _refuse(error, name)
-            # What only asks brings no event that could be refused.
-            if request.method != hdrs.METH_GET:
-                EVENTS_REFUSED.labels(error.code).inc(error.events if isinstance(error, RateLimited) else 1)
-            if request.method not in route.methods and route.methods:
-                answer.headers[hdrs.ALLOW] = ", ".join(route.methods)
-            if not request.content.is_eof():
-                # The rest of a body that nobody reads ends the connection.
-                answer.force_close()
-        if route.finish is not None:
-            route.finish(request, answer)
+        except REFUSALS as error:
+            answer = self._refused(error, route, request, name)
+        finally:
+            self._end(route, request, answer, started)
         return answer
 
     def _find(self, route: Route, request: web.BaseRequest) -> Act:
-        if request.protocol in self._excess and request.method == hdrs.METH_POST:
+        if self._is_excess(request.protocol) and request.method == hdrs.METH_POST:
             raise Unavailable("There are too many connections: send the event again with the same id.")
         return route.find(request.method)
-
-
-class Connection(web.RequestHandler):
-    """aiohttp's connection, with our answer to bytes that are no HTTP: theirs is text that repeats the input."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer and close; only what is our fault is logged."""
-        if not isinstance(exc, HttpProcessingError) or request.writer.output_size:
-            return super().handle_error(request, status, exc, message)
-        refusal = InvalidEvent(ErrorCode.BAD_REQUEST, "The request is not well-formed HTTP/1.1.")
-        EVENTS_REFUSED.labels(refusal.code).inc()
-        answer = _refuse(refusal, answers.request_id(request))
-        answer.force_close()
-        HTTP_REQUESTS.labels(OTHER, answer.status).inc()
-        return answer  # type: ignore[return-value]  # as above
-
-
-def _refuse(error: InvalidEvent | RateLimited | Unavailable, name: str) -> Answer:
-    if isinstance(error, RateLimited):
-        return answers.rate_limited(error, name)
-    if isinstance(error, InvalidEvent):
-        return answers.refused(error, name)
-    return answers.unavailable(error, name)

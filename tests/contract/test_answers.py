@@ -31,7 +31,7 @@ def test_answer_when_refused(code: ErrorCode) -> None:
 
 def test_answer_when_rate_limited() -> None:
     """A 429 says when to come back, and has the shape of every refusal."""
-    answer = answers.rate_limited(RateLimited("too many", 5, 7), "r1")
+    answer = answers.refused(RateLimited("too many", 5, 7), "r1")
 
     assert isinstance(answer.body, bytes)
     assert (answer.status, answer.headers["Retry-After"]) == (ErrorCode.RATE_LIMITED.status, "7")
@@ -45,7 +45,7 @@ def test_answer_when_rate_limited() -> None:
 
 def test_answer_when_unavailable() -> None:
     """A 503 says when to come back."""
-    answer = answers.unavailable(Unavailable("away"), "r1")
+    answer = answers.refused(Unavailable("away"), "r1")
 
     assert answer.status == ErrorCode.UNAVAILABLE.status == 503
     assert int(answer.headers["Retry-After"]) > 0

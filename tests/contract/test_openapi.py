@@ -4,10 +4,13 @@ import json
 from typing import Any, cast
 
 from ingress import openapi
+from ingress.auth import TokenSnapshot
 from ingress.handlers import Events
 from ingress.health import Health
+from ingress.producer import Producer
 from ingress.receipts.handler import Receipts
 from ingress.routes import routes
+from ingress.settings import IngressSettings
 from schemas.errors import ErrorCode
 
 DOCUMENT = json.loads(openapi.document())
@@ -18,7 +21,8 @@ def test_paths_when_compared_with_the_routes() -> None:
     """Every path and method of the listener is described, and nothing else is."""
     # Nothing of these is called: only names are compared.
     health = Health.__new__(Health)
-    all_routes = routes(Events.__new__(Events), health.live, Receipts.__new__(Receipts), health)
+    events = Events(IngressSettings(), TokenSnapshot.__new__(TokenSnapshot), Producer.__new__(Producer))
+    all_routes = routes(events, health.live, Receipts.__new__(Receipts), health)
     served = {(route.path, method) for route in all_routes for method in route.methods}
 
     assert {(path, method.upper()) for path, methods in PATHS.items() for method in methods} == served
