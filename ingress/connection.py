@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ingress import answers
 from ingress.answer import Answer
+from ingress.request import Request
 from ingress.route import OTHER
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.metrics import EVENTS_REFUSED, HTTP_REQUESTS
@@ -46,7 +47,7 @@ class Connection(web.RequestHandler):
         if self._messages and not self._request_in_progress and not self._began():
             waiter.set_result(None)
 
-    def send(self, request: web.BaseRequest, answer: Answer) -> None:
+    def send(self, request: Request, answer: Answer) -> None:
         """Write the answer to the request at work, and go on as aiohttp does."""
         if answer.keep_alive is None:
             answer.keep_alive = request.keep_alive
@@ -61,8 +62,8 @@ class Connection(web.RequestHandler):
             self._await_next()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - as aiohttp calls it
-        """It is called at the end of each body; where nothing was paused, there is nothing to do."""
-        if self._reading_paused or self._buffer_paused or resume_parser:
+        """Go on where something was paused; aiohttp calls it with each body, whether or not."""
+        if self._reading_paused or self._buffer_paused:
             super().resume_reading(resume_parser)
 
     def handle_error(

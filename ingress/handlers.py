@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 from multidict import istr
 
 from ingress import answers, batch, cors
@@ -21,6 +21,7 @@ from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Envelope, Sender, arri
 from ingress.flush import Flush, Outcome
 from ingress.intake import Admit, Intake, Take
 from ingress.producer import Producer
+from ingress.request import Request
 from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, token_of, wrong_media_type
 from ingress.settings import IngressSettings
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
@@ -32,7 +33,6 @@ from schemas.segment import parse_call
 RANDOM_BYTES = 4096
 # Looked up with each request: without letter case to be folded each time.
 TRACEPARENT = istr("traceparent")
-SENDER = web.RequestKey("sender", Sender)
 
 
 class _Keyed(msgspec.Struct, gc=False):
@@ -78,7 +78,7 @@ class Events:
     def call_intake(self, kind: str) -> Intake:
         """`POST /v1/track` and its like, as the Segment family's clients send them, whatever their Content-Type."""
 
-        def take(request: web.BaseRequest, body: bytes, name: str) -> Delivery:
+        def take(request: Request, body: bytes, name: str) -> Delivery:
             sender, body = self._found(request, body)
             sender.allowance.take(1, time.monotonic())
             call = parse_call(kind, body)
@@ -90,9 +90,9 @@ class Events:
         """`POST /v1/batch`: events or the Segment family's calls, as NDJSON, or as JSON whatever the Content-Type."""
         return self._intake(self._admit_batch, self._take_batch, self._max_batch_bytes)
 
-    def finish(self, request: web.BaseRequest, answer: Answer) -> None:
+    def finish(self, request: Request, answer: Answer) -> None:
         """Tell the sender what is left of its limit, and a browser whether its page may read the answer."""
-        sender = request.get(SENDER)
+        sender = request.sender
         if sender is not None:
             sender.allowance.tell(answer.headers, time.monotonic())
         origin = request.headers.get(hdrs.ORIGIN)
@@ -102,25 +102,26 @@ class Events:
     def _intake(self, admit: Admit, take: Take, max_body_bytes: int) -> Intake:
         return Intake(admit, take, max_body_bytes, self._body_timeout_seconds, self._deadline_seconds)
 
-    def _admit_event(self, request: web.BaseRequest) -> None:
+    def _admit_event(self, request: Request) -> None:
         if self._sender(request) is None:
             raise no_token(in_body=False)
         if media_type(request) not in {JSON, PLAIN}:
             raise wrong_media_type((JSON,))
 
-    def _take_event(self, request: web.BaseRequest, body: bytes, name: str) -> Delivery:
-        sender = request[SENDER]
+    def _take_event(self, request: Request, body: bytes, name: str) -> Delivery:
+        sender = request.sender
+        assert sender is not None, "admitted"  # noqa: S101 - the order of calls, not an input
         sender.allowance.take(1, time.monotonic())
         return self._publish(parse_event(body), body, sender, _arrival(request), name)
 
-    def _admit(self, request: web.BaseRequest) -> None:
+    def _admit(self, request: Request) -> None:
         self._sender(request)
 
-    def _admit_batch(self, request: web.BaseRequest) -> None:
+    def _admit_batch(self, request: Request) -> None:
         if self._sender(request) is None and media_type(request) in NDJSON:
             raise no_token(in_body=False)
 
-    def _take_batch(self, request: web.BaseRequest, body: bytes, name: str) -> Delivery:
+    def _take_batch(self, request: Request, body: bytes, name: str) -> Delivery:
         """Refuses all where the body as such is at fault; the faults of single events are in the answer."""
         lines = media_type(request) in NDJSON
         sender, body = self._found(request, body)
@@ -162,17 +163,17 @@ class Events:
                 flushes.append(self._producer.publish(record))
         return flushes
 
-    def _sender(self, request: web.BaseRequest) -> Sender | None:
+    def _sender(self, request: Request) -> Sender | None:
         """Who sends, by the request's head; None where there is no token in it."""
         token = token_of(request)
         return None if token is None else self._find(request, token)
 
-    def _found(self, request: web.BaseRequest, body: bytes) -> tuple[Sender, bytes]:
+    def _found(self, request: Request, body: bytes) -> tuple[Sender, bytes]:
         """Who sends, by the head where it says so, else by the body, which then comes without the token."""
-        sender = request.get(SENDER)
+        sender = request.sender
         return (sender, body) if sender else self._find_in_body(request, body)
 
-    def _find_in_body(self, request: web.BaseRequest, body: bytes) -> tuple[Sender, bytes]:
+    def _find_in_body(self, request: Request, body: bytes) -> tuple[Sender, bytes]:
         """Who sends, by the body's writeKey; and the body without it, since others read the raw topic."""
         try:
             token = _decode_keyed(body).write_key
@@ -184,8 +185,8 @@ class Events:
         secret = token.encode()
         return self._find(request, token), body.replace(secret, b"*" * len(secret))
 
-    def _find(self, request: web.BaseRequest, token: str) -> Sender:
-        sender = request[SENDER] = self._tokens.find(token, time.time())
+    def _find(self, request: Request, token: str) -> Sender:
+        sender = request.sender = self._tokens.find(token, time.time())
         cors.check(request.headers.get(hdrs.ORIGIN), sender.origins, sender.team)
         return sender
 
@@ -193,7 +194,7 @@ class Events:
 _randomness = _Randomness()
 
 
-def _arrival(request: web.BaseRequest, sent_at: str | None = None, events: int = 1) -> Arrival:
+def _arrival(request: Request, sent_at: str | None = None, events: int = 1) -> Arrival:
     return arrival(
         time.time_ns() // 1000,
         _randomness.take(UUID7_RANDOM_BYTES * events),

@@ -7,16 +7,15 @@ same: with a task, where the body is still on its way, and without one, where it
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from ingress.answer import Answer
 from ingress.delivery import Delivery
+from ingress.request import Request
 from ingress.requests import read_body, whole_body
 
-Admit = Callable[[web.BaseRequest], None]
+Admit = Callable[[Request], None]
 """Looks at the head, so that no body is sent in vain; raises InvalidEvent."""
 
-Take = Callable[[web.BaseRequest, bytes, str], Delivery]
+Take = Callable[[Request, bytes, str], Delivery]
 """Publishes what is in the body of a request, which has a name; raises InvalidEvent, RateLimited or Unavailable."""
 
 
@@ -36,7 +35,7 @@ class Intake:
     body_timeout_seconds: float
     deadline_seconds: float
 
-    async def act(self, request: web.BaseRequest, name: str) -> Answer:
+    async def act(self, request: Request, name: str) -> Answer:
         """Answer a request whose body may still be on its way.
 
         Raises:
@@ -48,7 +47,7 @@ class Intake:
         body = await read_body(request, self.max_body_bytes, self.body_timeout_seconds)
         return await self.take(request, body, name).wait(self.deadline_seconds)
 
-    def begin(self, request: web.BaseRequest, name: str, done: Callable[[Delivery], None]) -> None:
+    def begin(self, request: Request, name: str, done: Callable[[Delivery], None]) -> None:
         """Begin with a request whose body is here, and call `done` when its answer is known; that may be at once.
 
         Raises:

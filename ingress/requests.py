@@ -66,8 +66,7 @@ def whole_body(request: web.BaseRequest, max_bytes: int) -> bytes:
     Raises:
         InvalidEvent: where it is too large, in an unknown coding, or not well-formed.
     """
-    encoding = _encoding(request, max_bytes)
-    return _plain(request.content.read_nowait(), encoding, max_bytes)
+    return _plain(request.content.read_nowait(), _encoding(request), max_bytes)
 
 
 async def read_body(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
@@ -76,14 +75,14 @@ async def read_body(request: web.BaseRequest, max_bytes: int, timeout_seconds: f
     Raises:
         InvalidEvent: as above, or where it does not arrive in time.
     """
-    encoding = _encoding(request, max_bytes)
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise too_large(max_bytes)
+    encoding = _encoding(request)
     await _continue_if_expected(request)
     return _plain(await _received(request, max_bytes, timeout_seconds), encoding, max_bytes)
 
 
-def _encoding(request: web.BaseRequest, max_bytes: int) -> str:
-    if request.content_length is not None and request.content_length > max_bytes:
-        raise too_large(max_bytes)
+def _encoding(request: web.BaseRequest) -> str:
     codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
     return check_encoding(",".join(codings)) if codings else IDENTITY
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from ingress.answer import Answer
 from ingress.intake import Intake
+from ingress.request import Request
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 
@@ -14,10 +15,10 @@ OTHER = "other"
 PARAMETER = "{id}"
 """Stands in a route's path for its last segment, where that may be anything."""
 
-Act = Callable[[web.BaseRequest, str], Awaitable[Answer]]
+Act = Callable[[Request, str], Awaitable[Answer]]
 """Answers a request, which has a name; raises InvalidEvent, RateLimited or Unavailable for a refusal."""
 
-Finish = Callable[[web.BaseRequest, Answer], None]
+Finish = Callable[[Request, Answer], None]
 """Adds what every answer of a path carries, refusals too."""
 
 

@@ -16,6 +16,7 @@ from ingress.connection import Connection
 from ingress.delivery import Delivery
 from ingress.health import Health
 from ingress.limits import RateLimited
+from ingress.request import Request
 from ingress.route import OTHER, PARAMETER, Act, Route
 from ingress.settings import IngressSettings
 from schemas.errors import Unavailable
@@ -38,7 +39,7 @@ class PublicServer(web.Server):
         loop, max_bytes = asyncio.get_running_loop(), settings.ingress_max_batch_bytes
         super().__init__(
             self._answer,  # type: ignore[arg-type]  # an Answer is all that aiohttp asks of it
-            request_factory=lambda message, payload, protocol, writer, task: web.BaseRequest(
+            request_factory=lambda message, payload, protocol, writer, task: Request(
                 message, payload, protocol, writer, task, loop, client_max_size=max_bytes
             ),
         )
@@ -107,7 +108,7 @@ class PublicServer(web.Server):
         self._in_flight += 1
         return time.perf_counter()
 
-    def _refused(self, error: Refusal, route: Route, request: web.BaseRequest, name: str) -> Answer:
+    def _refused(self, error: Refusal, route: Route, request: Request, name: str) -> Answer:
         """The answer to a request that is refused; it is counted."""
         answer = answers.refused(error, name)
         # What only asks brings no event that could be refused.
@@ -120,7 +121,7 @@ class PublicServer(web.Server):
             answer.force_close()
         return answer
 
-    def _end(self, route: Route, request: web.BaseRequest, answer: Answer | None, started: float) -> None:
+    def _end(self, route: Route, request: Request, answer: Answer | None, started: float) -> None:
         """The request has its answer, or has failed."""
         self._in_flight -= 1
         if self._drained and not self._in_flight and not self._drained.done():
@@ -142,7 +143,7 @@ class PublicServer(web.Server):
         route = self._routes.get(message.path)
         if route is None or route.intake is None or message.method != hdrs.METH_POST or self._is_excess(connection):
             return False
-        request = web.BaseRequest(message, body, connection, None, None, self._loop)  # type: ignore[arg-type]  # unused
+        request = Request(message, body, connection, None, None, self._loop)  # type: ignore[arg-type]  # unused
         name, started = answers.request_id(request), self._begin()
 
         def send(answer: Answer) -> None:
@@ -168,7 +169,7 @@ class PublicServer(web.Server):
             raise
         return True
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
+    async def _answer(self, request: Request) -> Answer:
         route, started, answer = self._route(request.path), self._begin(), None
         name = answers.request_id(request)
         try:
@@ -179,7 +180,7 @@ class PublicServer(web.Server):
             self._end(route, request, answer, started)
         return answer
 
-    def _find(self, route: Route, request: web.BaseRequest) -> Act:
+    def _find(self, route: Route, request: Request) -> Act:
         if self._is_excess(request.protocol) and request.method == hdrs.METH_POST:
             raise Unavailable("There are too many connections: send the event again with the same id.")
         return route.find(request.method)

@@ -23,6 +23,7 @@ MAX_HEADER_BYTES = 1024
 KEEPALIVE_SECONDS = 1
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 CONNECTIONS = "eventsapi_http_connections"
+PIPELINED = 60
 # A machine under load is slow; a limit that is not kept would take longer than this, or for ever.
 SLOW_SECONDS = 10
 
@@ -196,3 +197,31 @@ def drip(connection: socket.socket, until: float) -> None:
                 raise EOFError
         except TimeoutError:
             connection.sendall(b"a")
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 100], ids=["at once", "in pieces", "in small pieces"])
+def test_answers_when_requests_are_pipelined(few: World, pieces: int) -> None:
+    """Requests that do not wait for each other's answers are answered in their order, however they are cut up."""
+    requests = b"".join(request(few.token, number) for number in range(PIPELINED))
+    with closing(connect(few.ingress)) as connection:
+        step = -(-len(requests) // pieces)
+        for start in range(0, len(requests), step):
+            connection.sendall(requests[start : start + step])
+        received = b""
+        while not received.endswith(f'request_id":"r{PIPELINED - 1}"}}'.encode()):
+            part = connection.recv(65_536)
+            assert part, "closed"
+            received += part
+
+    answers = received.split(b"HTTP/1.1 ")[1:]
+    assert [(answer[:3], answer.partition(b"X-Request-Id: ")[2].split(b"\r\n")[0]) for answer in answers] == [
+        (b"400" if number % 3 == 2 else b"200", b"r%d" % number) for number in range(PIPELINED)
+    ]
+
+
+def request(token: str, number: int) -> bytes:
+    """A good event, a question for health or a bad event, in turn."""
+    body = (GOOD, b"", b"{")[number % 3]
+    line = b"GET /livez" if number % 3 == 1 else b"POST /v1/event"
+    head = b"%b HTTP/1.1\r\nHost: a\r\nX-Auth-Token: %b\r\nX-Request-Id: r%d\r\nContent-Type: application/json\r\n"
+    return head % (line, token.encode(), number) + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)

@@ -28,6 +28,12 @@ SHUTDOWN_SECONDS = 30
 LONG_AFTER_DEADLINE_SECONDS = 15
 BIG = GOOD[:-1] + b',"properties":{"text":"%b"}}' % (b"x" * 30_000)
 
+GOOD_REQUEST = (
+    b"POST /v1/event HTTP/1.1\r\nHost: a\r\nX-Auth-Token: %b\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b"
+)
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+
 
 class World(NamedTuple):
     """A Kafka of this file's own, and accounts."""
@@ -104,6 +110,30 @@ async def test_requests_when_kafka_is_paused(world: World, tmp_path: Path) -> No
         assert accepted
         assert set(accepted) <= set(counts)
         assert set(counts.values()) == {1}
+
+
+async def test_requests_when_one_waits_longer_than_a_connection_idles(world: World, tmp_path: Path) -> None:
+    """A request at work keeps its connection open, and what was sent behind it is answered next."""
+    kafka = await world.topics()
+    event = GOOD_REQUEST % (world.token.encode(), len(GOOD), GOOD)
+    with (
+        running_ingress(kafka, world.url, tmp_path, ingress_deadline_seconds=3, ingress_keepalive_seconds=1) as ingress,
+        closing(socket.create_connection(("127.0.0.1", ingress.port), timeout=LONG_AFTER_DEADLINE_SECONDS)) as client,
+    ):
+        client.sendall(event)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+        with paused(world.pid):
+            client.sendall(event)
+            wait_until(lambda: ingress.metric("eventsapi_producer_pending_bytes") > 0, "it is at work")
+            client.sendall(LIVEZ)
+            received = b""
+            while b'{"live":true}' not in received:
+                part = client.recv(65_536)
+                assert part, "closed"
+                received += part
+
+    assert [answer[:3] for answer in received.split(b"HTTP/1.1 ")] == [b"", b"503", b"200"]
 
 
 async def test_start_when_kafka_comes_late(world: World, tmp_path: Path) -> None:
