@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from aiohttp import http_parser, web
 from prometheus_client import generate_latest
 
+from ingress.accounts.database import Database
 from ingress.accounts.store import Accounts
 from ingress.auth import TokenSnapshot
 from ingress.connections import allow_connections
@@ -59,9 +60,9 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     stop = stop_signal()
-    accounts = Accounts(settings.accounts_url.get_secret_value(), read_only=True)
+    database = Database(settings.accounts_url.get_secret_value(), create=False)
     buckets = Buckets(settings.ingress_team_events_per_second, settings.ingress_token_events_per_second)
-    tokens = TokenSnapshot(accounts, buckets)
+    tokens = TokenSnapshot(Accounts(database), buckets)
     producer = _producer(settings, worker.number if worker else 0)
     health = Health(tokens, producer)
     log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
@@ -81,7 +82,7 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
 
     async with (
         reporting(worker, health.is_ready, measure) if worker else _operations(settings, health.is_ready, measure),
-        accounts,
+        database,
         running(tokens.keep_fresh(), producer.run(), *telling) as background,
         producer,
         log,

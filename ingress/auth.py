@@ -7,7 +7,8 @@ import asyncio
 import math
 import time
 
-from ingress.accounts.store import Accounts, LiveToken
+from ingress.accounts.store import Accounts
+from ingress.accounts.team_tokens import LiveToken
 from ingress.accounts.tokens import digest
 from ingress.backoff import pause_seconds
 from ingress.envelope import Sender, sender

@@ -16,8 +16,9 @@ import requests
 from aiokafka import AIOKafkaConsumer
 
 from ingress.accounts.database import migrate
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.settings import KafkaSettings
+from tests.accounts import ACTOR
 from tests.services import free_port, process, wait_until
 
 TEAM = "demo"
@@ -100,9 +101,9 @@ async def make_accounts(folder: Path) -> tuple[str, str]:
     """A new accounts database with an enabled team; returns its URL and a token."""
     url = f"sqlite:///{folder / 'accounts.db'}"
     await migrate(url)
-    async with Accounts(url) as accounts:
-        await accounts.create_team(TEAM, datetime.now(UTC))
-        secret, _ = await accounts.create_token(TEAM, "test", datetime.now(UTC))
+    async with open_accounts(url) as accounts:
+        await accounts.create_team(TEAM, datetime.now(UTC), ACTOR)
+        secret, _ = await accounts.create_token(TEAM, "test", datetime.now(UTC), ACTOR)
     return url, secret
 
 

@@ -12,11 +12,13 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
+from ingress.accounts.actors import command_line
 from ingress.accounts.database import migrate
+from ingress.accounts.errors import AlreadyExists, NotFound
 from ingress.accounts.models import Team, Token
 from ingress.accounts.origins import parse_origin
 from ingress.accounts.settings import AccountsSettings
-from ingress.accounts.store import Accounts, AlreadyExists, NotFound
+from ingress.accounts.store import Accounts, open_accounts
 from schemas.ddl import is_team_slug
 from schemas.errors import Unavailable
 from schemas.settings import SettingsError, load
@@ -66,7 +68,7 @@ def create_team(
     """Make a team."""
     made = True
     try:
-        team = _with_accounts(lambda accounts: accounts.create_team(slug, _now()))
+        team = _with_accounts(lambda accounts: accounts.create_team(slug, _now(), command_line()))
     except AlreadyExists as error:
         if not if_missing:
             _end(EXISTS, error)
@@ -86,13 +88,19 @@ def list_teams(*, as_json: Json = False) -> None:
 @team_app.command("enable", help="Example: events team enable acme\n\nTake the team's events (again).")
 def enable_team(slug: Slug, *, as_json: Json = False) -> None:
     """Switch the Events API on."""
-    _print_one(_team_row(_with_accounts(lambda accounts: accounts.enable_team(slug, enabled=True))), as_json=as_json)
+    _print_one(
+        _team_row(_with_accounts(lambda accounts: accounts.enable_team(slug, _now(), command_line(), enabled=True))),
+        as_json=as_json,
+    )
 
 
 @team_app.command("disable", help="Example: events team disable acme\n\nRefuse the team's events; its tokens stay.")
 def disable_team(slug: Slug, *, as_json: Json = False) -> None:
     """Switch the Events API off."""
-    _print_one(_team_row(_with_accounts(lambda accounts: accounts.enable_team(slug, enabled=False))), as_json=as_json)
+    _print_one(
+        _team_row(_with_accounts(lambda accounts: accounts.enable_team(slug, _now(), command_line(), enabled=False))),
+        as_json=as_json,
+    )
 
 
 @team_app.command(
@@ -116,7 +124,9 @@ def change_origins(
     as_json: Json = False,
 ) -> None:
     """Change and list a team's web origins."""
-    origins = _with_accounts(lambda accounts: accounts.change_origins(slug, allow or (), remove or ()))
+    origins = _with_accounts(
+        lambda accounts: accounts.change_origins(slug, allow or (), remove or (), _now(), command_line())
+    )
     _print_all([{"team": slug, "origin": origin} for origin in origins], as_json=as_json)
     if allow or remove:
         _say("It takes effect within two seconds.")
@@ -147,7 +157,13 @@ def create_token(  # noqa: PLR0913 - one argument per option
     expires_at = now + timedelta(days=expires_in_days) if expires_in_days else None
     secret, token = _with_accounts(
         lambda accounts: accounts.create_token(
-            slug, name, now, expires_at, write_only=write_only, events_per_second=events_per_second
+            slug,
+            name,
+            now,
+            command_line(),
+            expires_at=expires_at,
+            write_only=write_only,
+            events_per_second=events_per_second,
         )
     )
     if as_json:
@@ -172,7 +188,10 @@ def revoke_token(
     as_json: Json = False,
 ) -> None:
     """Make a token worthless."""
-    _print_one(_token_row(_with_accounts(lambda accounts: accounts.revoke_token(token_id, _now()))), as_json=as_json)
+    _print_one(
+        _token_row(_with_accounts(lambda accounts: accounts.revoke_token(token_id, _now(), command_line()))),
+        as_json=as_json,
+    )
 
 
 def _with_accounts(act: Callable[[Accounts], Awaitable[T]]) -> T:
@@ -190,7 +209,7 @@ def _with_accounts(act: Callable[[Accounts], Awaitable[T]]) -> T:
 
 async def _migrate_and(url: str, act: Callable[[Accounts], Awaitable[T]]) -> T:
     await migrate(url)
-    async with Accounts(url) as accounts:
+    async with open_accounts(url) as accounts:
         return await act(accounts)
 
 

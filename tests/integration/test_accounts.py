@@ -19,11 +19,13 @@ from typer.testing import CliRunner, Result
 
 from deploy.commands.accounts import EXISTS, NOT_FOUND, UNAVAILABLE, WRONG_SETTINGS, team_app, token_app
 from ingress.accounts import migrations
-from ingress.accounts.database import migrate, open_engine
+from ingress.accounts.database import Database, migrate, open_engine
+from ingress.accounts.errors import AlreadyExists
 from ingress.accounts.models import Base
-from ingress.accounts.store import Accounts, AlreadyExists
+from ingress.accounts.store import Accounts, open_accounts
 from ingress.accounts.tokens import digest, is_well_formed
 from schemas.errors import Unavailable
+from tests.accounts import ACTOR
 
 Events = Callable[..., Result]
 
@@ -61,29 +63,29 @@ async def test_tables_when_migrated(url: str) -> None:
 async def test_migration_when_several_at_once(url: str) -> None:
     """Several processes may migrate at the same time, and again; what is there stays."""
     await asyncio.gather(*(migrate(url) for _ in range(5)))
-    async with Accounts(url) as accounts:
-        await accounts.create_team("acme", datetime.now(UTC))
+    async with open_accounts(url) as accounts:
+        await accounts.create_team("acme", datetime.now(UTC), ACTOR)
 
     await migrate(url)
 
-    async with Accounts(url) as accounts:
+    async with open_accounts(url) as accounts:
         assert [team.slug for team in await accounts.teams()] == ["acme"]
 
 
 async def test_migration_when_database_is_older(url: str) -> None:
     """Teams and tokens of a released revision are kept, and are as they were: not public, no limit, no web pages."""
     await migrate(url)
-    async with Accounts(url) as accounts:
-        await accounts.create_team("acme", datetime.now(UTC))
-        secret, _ = await accounts.create_token("acme", "web", datetime.now(UTC))
+    async with open_accounts(url) as accounts:
+        await accounts.create_team("acme", datetime.now(UTC), ACTOR)
+        secret, _ = await accounts.create_token("acme", "web", datetime.now(UTC), ACTOR)
     await downgrade(url, "0001")
-    async with Accounts(url, read_only=True) as accounts:
+    async with Database(url, create=False) as database:
         with pytest.raises(Unavailable, match="`events team list` migrates it"):
-            await accounts.live_tokens()
+            await Accounts(database).live_tokens()
 
     await migrate(url)
 
-    async with Accounts(url) as accounts:
+    async with open_accounts(url) as accounts:
         (live,) = await accounts.live_tokens()
     assert (live.digest, live.write_only, live.events_per_second) == (digest(secret), False, None)
     assert live.origins == frozenset()
@@ -107,9 +109,9 @@ async def downgrade(url: str, revision: str) -> None:
 async def test_database_when_used(url: str, tmp_path: Path) -> None:
     """It is in WAL mode, and holds nothing from which a token could be found."""
     await migrate(url)
-    async with Accounts(url) as accounts:
-        await accounts.create_team("acme", datetime.now(UTC))
-        secret, token = await accounts.create_token("acme", "web", datetime.now(UTC))
+    async with open_accounts(url) as accounts:
+        await accounts.create_team("acme", datetime.now(UTC), ACTOR)
+        secret, token = await accounts.create_token("acme", "web", datetime.now(UTC), ACTOR)
 
     with closing(sqlite3.connect(tmp_path / "data" / "accounts.db")) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -122,9 +124,10 @@ async def test_database_when_used(url: str, tmp_path: Path) -> None:
 async def test_team_when_made_twice_at_once(url: str) -> None:
     """Of two who make the same team at the same moment, one is told that it exists."""
     await migrate(url)
-    async with Accounts(url) as one, Accounts(url) as other:
+    async with open_accounts(url) as one, open_accounts(url) as other:
         done = await asyncio.gather(
-            *(accounts.create_team("acme", datetime.now(UTC)) for accounts in (one, other)), return_exceptions=True
+            *(accounts.create_team("acme", datetime.now(UTC), ACTOR) for accounts in (one, other)),
+            return_exceptions=True,
         )
 
     assert sum(isinstance(outcome, AlreadyExists) for outcome in done) == 1
@@ -132,9 +135,9 @@ async def test_team_when_made_twice_at_once(url: str) -> None:
 
 async def test_read_only_when_database_is_missing(tmp_path: Path) -> None:
     """The ingress's reader says that there is none, and makes none."""
-    async with Accounts(f"sqlite:///{tmp_path / 'accounts.db'}", read_only=True) as accounts:
+    async with Database(f"sqlite:///{tmp_path / 'accounts.db'}", create=False) as database:
         with pytest.raises(Unavailable):
-            await accounts.live_tokens()
+            await Accounts(database).live_tokens()
 
     assert not os.listdir(tmp_path)  # noqa: PTH208 - one call on a folder of our own
 

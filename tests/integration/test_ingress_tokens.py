@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from ingress.accounts.database import migrate
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.settings import KafkaSettings
+from tests.accounts import ACTOR
 from tests.ingress import TEAM, Ingress, make_accounts, running_ingress
 from tests.services import wait_until
 
@@ -47,25 +48,25 @@ def now() -> datetime:
 
 async def test_token_when_changed(world: World) -> None:
     """A new token is taken, a revoked one refused, and a team switched off and on, each within two seconds."""
-    async with Accounts(world.url) as accounts:
-        secret, token = await accounts.create_token(TEAM, "new", now())
+    async with open_accounts(world.url) as accounts:
+        secret, token = await accounts.create_token(TEAM, "new", now(), ACTOR)
         world.becomes(secret, 200)
 
-        await accounts.revoke_token(token.id, now())
+        await accounts.revoke_token(token.id, now(), ACTOR)
         world.becomes(secret, 401)
         assert world.ingress.post(world.token).status_code == 200
 
-        await accounts.enable_team(TEAM, enabled=False)
+        await accounts.enable_team(TEAM, datetime.now(UTC), ACTOR, enabled=False)
         world.becomes(world.token, 403)
-        await accounts.enable_team(TEAM, enabled=True)
+        await accounts.enable_team(TEAM, datetime.now(UTC), ACTOR, enabled=True)
         world.becomes(world.token, 200)
 
 
 async def test_token_when_it_expires(world: World) -> None:
     """A token works until it expires, and not after, even when the database is away by then."""
-    async with Accounts(world.url) as accounts:
+    async with open_accounts(world.url) as accounts:
         expires_at = now() + timedelta(seconds=3)
-        secret, _ = await accounts.create_token(TEAM, "short", now(), expires_at)
+        secret, _ = await accounts.create_token(TEAM, "short", now(), ACTOR, expires_at=expires_at)
         world.becomes(secret, 200)
 
     world.database.rename(world.database.with_suffix(".away"))
@@ -86,8 +87,8 @@ async def test_tokens_when_database_is_gone(world: World) -> None:
     assert not world.database.exists()
 
     away.rename(world.database)
-    async with Accounts(world.url) as accounts:
-        secret, _ = await accounts.create_token(TEAM, "new", now())
+    async with open_accounts(world.url) as accounts:
+        secret, _ = await accounts.create_token(TEAM, "new", now(), ACTOR)
     world.becomes(secret, 200, seconds=10)
 
 
