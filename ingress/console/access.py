@@ -3,19 +3,16 @@
 Invariant: nothing is reachable but through a row, and every row says for whom it is.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 
-from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from ingress.accounts.permissions import Permission, can
 from ingress.accounts.sessions import SignedIn
 
 CONFIRMED_FOR = timedelta(minutes=10)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Open(StrEnum):
