@@ -39,6 +39,8 @@ INGRESS_READY = Gauge("eventsapi_ingress_ready", "Workers of the ingress that ar
 # console
 CONSOLE_SIGN_INS = Counter("eventsapi_console_sign_ins", "Tries to sign in: ok, failed or limited", ["outcome"])
 
+LIVE_VIEWERS = Gauge("eventsapi_live_viewers", "Browsers that look at a Live page")
+
 # stream
 RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")
 DEAD_LETTERS = Counter("eventsapi_dead_letters", "Raw records that became dead letters", ["reason"])

@@ -1,13 +1,18 @@
 """Every address of the console, and for whom it is; `tests/integration/test_console_access.py` tries each of them."""
 
 from ingress.console.access import Open, Route
+from ingress.console.live.routes import live_routes
 from ingress.console.services import Services
 from ingress.console.sign_in import SignIn
 
 
 def routes(services: Services) -> list[Route]:
     """The whole table."""
-    return [*_entrance(services)]
+    return [*_entrance(services), *_live(services)]
+
+
+def _live(services: Services) -> list[Route]:
+    return live_routes(services.live, services.sessions, services.pages, services.settings.console_api_url)
 
 
 def _entrance(services: Services) -> list[Route]:

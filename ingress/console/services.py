@@ -8,6 +8,7 @@ from ingress.accounts.people import People
 from ingress.accounts.sessions import Sessions
 from ingress.accounts.store import Accounts
 from ingress.console.assets import Assets
+from ingress.console.live.routes import Live
 from ingress.console.nonces import Nonces
 from ingress.console.pages import Pages
 from ingress.console.settings import ConsoleSettings
@@ -28,3 +29,4 @@ class Services:
     nonces: Nonces
     assets: Assets
     pages: Pages
+    live: Live

@@ -60,11 +60,13 @@ class Feed:
 
     Args:
         per_second: how many new ones are shown; of refused ones and dead letters so many besides.
+        run: tells this feed from an earlier one of the same team, of which marks are worth nothing here.
     """
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: int, run: str = "") -> None:
+        self.run = run
         self.pulses = Pulses()
-        self._per_second = per_second
+        self.per_second = per_second
         self._budgets = {True: _Budget(per_second), False: _Budget(per_second)}
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._arrived: deque[Entry] = deque()

@@ -1,6 +1,7 @@
 """Who looks at which team: feeds are there, and Kafka is read, only while somebody does."""
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import NoReturn, Self
 from ingress.backoff import pause_seconds
 from ingress.console.live.feed import Feed
 from ingress.console.live.follower import Follower
+from ingress.console.live.messages import Sight
 from schemas.logs import get_logger
 from schemas.metrics import LIVE_VIEWERS
 from schemas.settings import KafkaSettings
@@ -47,21 +49,17 @@ class Watch:
         self._following: asyncio.Task[NoReturn] | None = None
 
     @property
-    def kafka_answers(self) -> bool:
-        """Whether what is shown is what passes."""
-        return self._follower.answers
-
-    @property
-    def passes_over(self) -> bool:
-        """Whether more comes at the moment than can be read."""
-        return time.time() - self._follower.passed_over_at < PASSED_OVER_SECONDS
+    def sight(self) -> Sight:
+        """How much of what passes is seen at the moment."""
+        follower = self._follower
+        return Sight(follower.answers, time.time() - follower.passed_over_at < PASSED_OVER_SECONDS)
 
     async def __aenter__(self) -> Self:
         """Nothing is connected before somebody looks."""
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """End all streams, and disconnect."""
+        """Disconnect."""
         self.stopping.set()
         self._feeds.clear()
         await self._stop_following()
@@ -92,7 +90,7 @@ class Watch:
     def _feed(self, team: str) -> Feed:
         feed = self._feeds.get(team)
         if feed is None:
-            feed = self._feeds[team] = Feed(self.per_second)
+            feed = self._feeds[team] = Feed(self.per_second, secrets.token_hex(4))
         if self._following is None or self._following.done():
             self._follower = Follower(self._settings, self._feeds)
             self._following = asyncio.create_task(self._follow(self._follower))
