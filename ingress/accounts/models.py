@@ -230,5 +230,5 @@ class AccessEntry(Base):
     actor_user_id: Mapped[str | None] = mapped_column(String(32), default=None)
     address: Mapped[str | None] = mapped_column(String(64), default=None)
     team: Mapped[str | None] = mapped_column(String(63), default=None)
-    subject: Mapped[str] = mapped_column(String(300), default="", server_default="")
-    detail: Mapped[str] = mapped_column(Text, default="", server_default="")
+    subject: Mapped[str] = mapped_column(String(300), default="")
+    detail: Mapped[str] = mapped_column(Text, default="")

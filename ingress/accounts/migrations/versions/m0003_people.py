@@ -76,8 +76,8 @@ def _create_what_users_have() -> None:
         sa.Column("actor_user_id", sa.String(32)),
         sa.Column("address", sa.String(64)),
         sa.Column("team", sa.String(63)),
-        sa.Column("subject", sa.String(300), nullable=False, server_default=""),
-        sa.Column("detail", sa.Text(), nullable=False, server_default=""),
+        sa.Column("subject", sa.String(300), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_access_log_team_id", "access_log", ["team", "id"])
