@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from ingress.accounts.settings import database_url
 from tests import debian
-from tests.services import STOP_SECONDS, accepts, free_port, wait_until
+from tests.services import STOP_SECONDS, free_port, wait_until
 
 # What Debian's package makes; the server refuses to run as root.
 _ACCOUNT = "postgres"
@@ -36,10 +38,11 @@ class Postgres:
         """Start it, and wait until it answers."""
         options = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": self.port}
         named = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        command = [*_as_account(), self.programs / "postgres", "-D", self.data_dir, *named]
+        command = [*_as_account(), str(self.programs / "postgres"), "-D", str(self.data_dir), *named]
         with (self.data_dir.parent / "postgres.log").open("ab") as log:
             self._running = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.data_dir)
-        wait_until(lambda: accepts(self.port), "PostgreSQL listens", 60)
+        ask = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, "PostgreSQL is ready", 60)
 
     def stop(self) -> None:
         """Cut all connections and stop it, where it runs."""
@@ -57,7 +60,17 @@ def running_postgres() -> Iterator[Postgres]:
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, _ACCOUNT, _ACCOUNT)
-        make = [server.programs / "initdb", "-D", server.data_dir, "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8"]
+        make = [
+            str(server.programs / "initdb"),
+            "-D",
+            str(server.data_dir),
+            "-U",
+            _SUPERUSER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
         subprocess.run([*_as_account(), *make, "--locale=C", "-N"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
         server.start()
         try:
@@ -72,13 +85,16 @@ def running_postgres() -> Iterator[Postgres]:
 async def database_of_its_own(url: str) -> AsyncIterator[str]:
     """Make an empty database on the server at this URL, and drop it afterwards."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    connection = await asyncpg.connect(url)
+    # No transaction may be around these statements.
+    engine = create_async_engine(database_url(url), isolation_level="AUTOCOMMIT")
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
+        async with engine.connect() as connection:
+            await connection.execute(text(f"CREATE DATABASE {name}"))
         yield f"{url.rpartition('/')[0]}/{name}"
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        async with engine.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     finally:
-        await connection.close()
+        await engine.dispose()
 
 
 def _programs() -> Path:

@@ -140,7 +140,8 @@ async def test_origins_when_changed_at_once(accounts_url: str) -> None:
 async def test_reader_when_somebody_writes(tmp_path: Path) -> None:
     """Reading SQLite does not wait for whoever is writing it."""
     url = f"sqlite:///{tmp_path / 'accounts.db'}"
-    async with open_stores(url) as stores, Database(url) as other, other.writing():
+    async with open_stores(url) as stores, Database(url) as other, other.writing() as session:
+        await session.execute(text("DELETE FROM teams"))
         async with asyncio.timeout(2):
             assert await stores.accounts.teams() == []
 

@@ -50,6 +50,17 @@ async def test_session_when_idle(stores: Stores, ann: User) -> None:
     assert await stores.sessions.find(idle, NOW + timedelta(hours=12)) is None
     assert await stores.sessions.find(used, NOW + timedelta(days=7)) is None
     assert await stores.sessions.of_user(ann.id, NOW + timedelta(days=7)) == []
+    assert len(await stores.sessions.of_user(ann.id, NOW)) == 2
+
+
+async def test_session_when_others_ended(stores: Stores, ann: User) -> None:
+    """Signing in deletes what has ended of the user's sessions."""
+    for _ in range(2):
+        await stores.sessions.open(ann.id, NOW, "", "")
+
+    await stores.sessions.open(ann.id, NOW + timedelta(hours=12), "", "")
+
+    assert len(await stores.sessions.of_user(ann.id, NOW)) == 1
 
 
 async def test_session_when_seen(stores: Stores, ann: User) -> None:

@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
+from ingress.accounts.database import Database
 from ingress.accounts.errors import AlreadyExists, NotFound
+from ingress.accounts.models import Token
 from ingress.accounts.tokens import digest
 from tests.accounts import ACTOR, NOW, Stores, open_stores
 
@@ -139,20 +142,19 @@ async def test_token_when_it_cannot_be_rotated(stores: Stores) -> None:
 
 
 async def test_token_when_rotated_twice_at_once(accounts_url: str, stores: Stores) -> None:
-    """Of two who rotate a token at the same moment, one gets its successor, and the other is told which one it is."""
+    """Whoever rotates a token that somebody else is rotating waits, and is told of its successor."""
     _, old = await stores.accounts.create_token("acme", "", NOW, ACTOR)
-    async with open_stores(accounts_url) as other:
-        done = await asyncio.gather(
-            *(
-                accounts.rotate_token(old.id, LATER, ACTOR, overlap=timedelta(hours=1))
-                for accounts in (stores.accounts, other.accounts)
-            ),
-            return_exceptions=True,
-        )
+    _, new = await stores.accounts.create_token("acme", "", NOW, ACTOR)
+    async with Database(accounts_url) as database:
+        async with database.writing() as session:
+            await session.get(Token, old.id, with_for_update=True)
+            await session.execute(update(Token).where(Token.id == new.id).values(replaces=old.id))
+            rotating = asyncio.create_task(stores.accounts.rotate_token(old.id, LATER, ACTOR, overlap=LATER - NOW))
+            assert await asyncio.wait({rotating}, timeout=0.5) == (set(), {rotating})
 
-    ((_, new),) = (outcome for outcome in done if isinstance(outcome, tuple))
-    (refused,) = (outcome for outcome in done if isinstance(outcome, AlreadyExists))
-    assert new.id in str(refused)
+        with pytest.raises(AlreadyExists, match=new.id):
+            await rotating
+
     assert len(await stores.accounts.tokens("acme")) == 2
 
 

@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.add_column("tokens", sa.Column("created_by", sa.String(300), nullable=False, server_default=""))
     op.add_column("tokens", sa.Column("last_used_at", _TIME))
     op.add_column("tokens", sa.Column("replaces", sa.String(32)))
-    op.create_index("ix_tokens_replaces", "tokens", ["replaces"])
+    op.create_index("ix_tokens_replaces", "tokens", ["replaces"], unique=True)
     op.create_table(
         "token_events",
         sa.Column("token_id", sa.String(32), sa.ForeignKey("tokens.id"), primary_key=True),
