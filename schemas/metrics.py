@@ -33,6 +33,9 @@ TOKENS_AGE_SECONDS = Gauge("eventsapi_tokens_age_seconds", "Age of that snapshot
 HTTP_CONNECTIONS = Gauge("eventsapi_http_connections", "Open connections of producers", multiprocess_mode="livesum")
 INGRESS_READY = Gauge("eventsapi_ingress_ready", "Workers of the ingress that are ready", multiprocess_mode="livesum")
 
+# console
+CONSOLE_SIGN_INS = Counter("eventsapi_console_sign_ins", "Tries to sign in: ok, failed or limited", ["outcome"])
+
 # stream
 RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")
 DEAD_LETTERS = Counter("eventsapi_dead_letters", "Raw records that became dead letters", ["reason"])
