@@ -1,12 +1,14 @@
 """Services that tests share.
 
-Each comes from the environment where it is named there (KAFKA_BOOTSTRAP_SERVERS, CLICKHOUSE_URL), else it is started
-from `deploy.local`.  This is the one place that decides; containers join here.
+Each comes from the environment where it is named there (KAFKA_BOOTSTRAP_SERVERS, CLICKHOUSE_URL, POSTGRES_URL), else it
+is started from `deploy.local`, and PostgreSQL from Debian's package.  This is the one place that decides; containers
+join here.
 """
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -15,6 +17,7 @@ from deploy.local.clickhouse.users import Role
 from deploy.topics import create_topics
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from tests.clickhouse_service import running_clickhouse
+from tests.postgres_service import database_of_its_own, running_postgres
 from tests.services import PARTITIONS, kafka_node, running_kafka
 from tests.stack import Stack, running_stack
 
@@ -53,6 +56,26 @@ def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def clickhouse(clickhouse_url: str) -> ClickHouseSettings:
     """Settings of a warehouse of its own, which no other test has; the sink makes it."""
     return ClickHouseSettings(clickhouse_url=SecretStr(clickhouse_url), clickhouse_database=f"w{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL, with a user who may make databases."""
+    if named := os.environ.get("POSTGRES_URL"):
+        yield named
+        return
+    with running_postgres() as server:
+        yield server.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def accounts_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Accounts databases of both kinds: not made yet, in a folder that is not made either; or empty."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'data' / 'accounts.db'}"
+        return
+    async with database_of_its_own(request.getfixturevalue("postgres_url")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ class Token(Base):
     events_per_second: Mapped[int | None] = mapped_column(default=None)
     created_by: Mapped[str] = mapped_column(String(300), default="", server_default="")
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    replaces: Mapped[str | None] = mapped_column(String(32), default=None, index=True)
+    replaces: Mapped[str | None] = mapped_column(String(32), default=None, index=True, unique=True)
 
 
 class TokenEvent(Base):
@@ -230,5 +230,5 @@ class AccessEntry(Base):
     actor_user_id: Mapped[str | None] = mapped_column(String(32), default=None)
     address: Mapped[str | None] = mapped_column(String(64), default=None)
     team: Mapped[str | None] = mapped_column(String(63), default=None)
-    subject: Mapped[str] = mapped_column(String(300), default="", server_default="")
-    detail: Mapped[str] = mapped_column(Text, default="", server_default="")
+    subject: Mapped[str] = mapped_column(String(300), default="")
+    detail: Mapped[str] = mapped_column(Text, default="")

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ingress.console.errors import PageError
 from ingress.console.pages import Pages
+from ingress.console.snippets import curl_line
 from ingress.console.visits import team_of, user_of
 from ingress.receipts.allowance import Allowance
 from ingress.receipts.evidence import Wanted
@@ -41,7 +42,8 @@ class LivePages:
 
     async def get(self, request: web.Request) -> web.Response:
         """`GET /teams/{team}/live`."""
-        return self._pages.answer(request, "live.html", api_url=self._api_url, per_second=self._per_second)
+        example = curl_line(self._api_url, "YOUR_TOKEN")
+        return self._pages.answer(request, "live.html", example=example, per_second=self._per_second)
 
     async def get_event(self, request: web.Request) -> web.Response:
         """`GET /teams/{team}/live/event?id=…`: by the event id, or by the id that its sender gave it."""

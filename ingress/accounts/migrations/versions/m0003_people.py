@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.add_column("tokens", sa.Column("created_by", sa.String(300), nullable=False, server_default=""))
     op.add_column("tokens", sa.Column("last_used_at", _TIME))
     op.add_column("tokens", sa.Column("replaces", sa.String(32)))
-    op.create_index("ix_tokens_replaces", "tokens", ["replaces"])
+    op.create_index("ix_tokens_replaces", "tokens", ["replaces"], unique=True)
     op.create_table(
         "token_events",
         sa.Column("token_id", sa.String(32), sa.ForeignKey("tokens.id"), primary_key=True),
@@ -76,8 +76,8 @@ def _create_what_users_have() -> None:
         sa.Column("actor_user_id", sa.String(32)),
         sa.Column("address", sa.String(64)),
         sa.Column("team", sa.String(63)),
-        sa.Column("subject", sa.String(300), nullable=False, server_default=""),
-        sa.Column("detail", sa.Text(), nullable=False, server_default=""),
+        sa.Column("subject", sa.String(300), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_access_log_team_id", "access_log", ["team", "id"])

@@ -1,145 +1,27 @@
-"""Teams and tokens: the database and the commands over it."""
+"""The commands over the accounts database, on SQLite and PostgreSQL."""
 
-import asyncio
 import json
-import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection
 from typer.testing import CliRunner, Result
 
 from deploy.commands.accounts import EXISTS, NOT_FOUND, UNAVAILABLE, WRONG_SETTINGS, team_app, token_app
-from ingress.accounts import migrations
-from ingress.accounts.database import Database, migrate, open_engine
-from ingress.accounts.errors import AlreadyExists
-from ingress.accounts.models import Base
-from ingress.accounts.store import Accounts, open_accounts
-from ingress.accounts.tokens import digest, is_well_formed
-from schemas.errors import Unavailable
-from tests.accounts import ACTOR
+from ingress.accounts.tokens import is_well_formed
 
 Events = Callable[..., Result]
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """The URL of a database that is not made yet, in a folder that is not made either."""
-    return f"sqlite:///{tmp_path / 'data' / 'accounts.db'}"
-
-
-@pytest.fixture
-def events(url: str) -> Events:
+def events(accounts_url: str) -> Events:
     """Runs `events team` and `events token` on that database."""
     apps = {"team": team_app, "token": token_app}
 
-    def run(app: str, *arguments: str, accounts_url: str = url) -> Result:
+    def run(app: str, *arguments: str, accounts_url: str = accounts_url) -> Result:
         return CliRunner().invoke(apps[app], arguments, env={"ACCOUNTS_URL": accounts_url})
 
     return run
-
-
-async def test_tables_when_migrated(url: str) -> None:
-    """The migrations arrive at what the models say."""
-    await migrate(url)
-
-    def differences(connection: Connection) -> object:
-        return compare_metadata(MigrationContext.configure(connection), Base.metadata)
-
-    engine = open_engine(url)
-    async with engine.begin() as connection:
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
-
-
-async def test_migration_when_several_at_once(url: str) -> None:
-    """Several processes may migrate at the same time, and again; what is there stays."""
-    await asyncio.gather(*(migrate(url) for _ in range(5)))
-    async with open_accounts(url) as accounts:
-        await accounts.create_team("acme", datetime.now(UTC), ACTOR)
-
-    await migrate(url)
-
-    async with open_accounts(url) as accounts:
-        assert [team.slug for team in await accounts.teams()] == ["acme"]
-
-
-async def test_migration_when_database_is_older(url: str) -> None:
-    """Teams and tokens of a released revision are kept, and are as they were: not public, no limit, no web pages."""
-    await migrate(url)
-    async with open_accounts(url) as accounts:
-        await accounts.create_team("acme", datetime.now(UTC), ACTOR)
-        secret, _ = await accounts.create_token("acme", "web", datetime.now(UTC), ACTOR)
-    await downgrade(url, "0001")
-    async with Database(url, create=False) as database:
-        with pytest.raises(Unavailable, match="`events team list` migrates it"):
-            await Accounts(database).live_tokens()
-
-    await migrate(url)
-
-    async with open_accounts(url) as accounts:
-        (live,) = await accounts.live_tokens()
-    assert (live.digest, live.write_only, live.events_per_second) == (digest(secret), False, None)
-    assert live.origins == frozenset()
-
-
-async def downgrade(url: str, revision: str) -> None:
-    """Take the database back to an older revision."""
-
-    def run(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-
-    engine = open_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(run)
-    await engine.dispose()
-
-
-async def test_database_when_used(url: str, tmp_path: Path) -> None:
-    """It is in WAL mode, and holds nothing from which a token could be found."""
-    await migrate(url)
-    async with open_accounts(url) as accounts:
-        await accounts.create_team("acme", datetime.now(UTC), ACTOR)
-        secret, token = await accounts.create_token("acme", "web", datetime.now(UTC), ACTOR)
-
-    with closing(sqlite3.connect(tmp_path / "data" / "accounts.db")) as database:
-        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        (row,) = database.execute("SELECT * FROM tokens").fetchall()
-    assert digest(secret) in row
-    assert not any(secret[8:-4] in str(value) for value in row)
-    assert token.created_at.tzinfo is not None
-
-
-async def test_team_when_made_twice_at_once(url: str) -> None:
-    """Of two who make the same team at the same moment, one is told that it exists."""
-    await migrate(url)
-    async with open_accounts(url) as one, open_accounts(url) as other:
-        done = await asyncio.gather(
-            *(accounts.create_team("acme", datetime.now(UTC), ACTOR) for accounts in (one, other)),
-            return_exceptions=True,
-        )
-
-    assert sum(isinstance(outcome, AlreadyExists) for outcome in done) == 1
-
-
-async def test_read_only_when_database_is_missing(tmp_path: Path) -> None:
-    """The ingress's reader says that there is none, and makes none."""
-    async with Database(f"sqlite:///{tmp_path / 'accounts.db'}", create=False) as database:
-        with pytest.raises(Unavailable):
-            await Accounts(database).live_tokens()
-
-    assert not os.listdir(tmp_path)  # noqa: PTH208 - one call on a folder of our own
 
 
 def test_team_when_created(events: Events) -> None:
