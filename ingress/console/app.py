@@ -15,7 +15,7 @@ from ingress.console.access import Route
 from ingress.console.assets import Assets
 from ingress.console.forms import MAX_BYTES
 from ingress.console.guard import Guard, guarded
-from ingress.console.live.routes import Live, opened
+from ingress.console.live.routes import Live
 from ingress.console.nonces import Nonces
 from ingress.console.pages import Pages
 from ingress.console.routes import routes
@@ -51,20 +51,19 @@ async def serve(settings: ConsoleSettings) -> None:
         _log.warning("accounts_unavailable", reason=str(error))
     async with (
         Database(url) as database,
-        opened(settings) as live,
         health_listener(
             settings.metrics_host, settings.console_metrics_port, "CONSOLE_METRICS_PORT", lambda: not stop.is_set()
         ),
     ):
-        services = make_services(settings, database, live)
-        async with _listening(application(services, routes(services)), settings):
+        services = make_services(settings, database)
+        async with services.live, _listening(application(services, routes(services)), settings):
             _log.info("listening", host=settings.console_host, port=settings.console_port)
             await stop.wait()
             _log.info("stopping")
     _log.info("stopped")
 
 
-def make_services(settings: ConsoleSettings, database: Database, live: Live) -> Services:
+def make_services(settings: ConsoleSettings, database: Database) -> Services:
     """Everything that the handlers need."""
     assets = Assets()
     return Services(
@@ -78,7 +77,7 @@ def make_services(settings: ConsoleSettings, database: Database, live: Live) -> 
         nonces=Nonces(),
         assets=assets,
         pages=Pages(assets),
-        live=live,
+        live=Live(settings),
     )
 
 
@@ -87,7 +86,7 @@ def application(services: Services, table: list[Route]) -> web.Application:
     guard = Guard(services.settings, services.sessions, services.pages)
     app = web.Application(middlewares=guard.middlewares(), client_max_size=MAX_BYTES)
     app.on_response_prepare.append(guard.add_headers)
-    app.on_shutdown.append(services.live.end)
+    app.on_shutdown.append(services.live.end_streams)
     for route in table:
         app.router.add_route(route.method, route.path, guarded(route))
     return app

@@ -20,7 +20,7 @@ from ingress.console.live.entries import (
     text,
 )
 from ingress.console.live.pulse import Pulses
-from ingress.refusals import Refused
+from ingress.refusals import MAX_BODY_BYTES, Refused
 from schemas import events, segment, topics
 
 MAX_ENTRIES = 500
@@ -154,6 +154,7 @@ class Feed:
         body = None if refused.body is None else refused.body.encode()
         sent = msgspec.structs.replace(
             describe(body),
+            cut=len(body or b"") >= MAX_BODY_BYTES,
             token_id=text(record.headers, topics.TOKEN_ID),
             path=refused.path,
             request_id=refused.request_id,

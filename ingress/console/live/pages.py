@@ -9,7 +9,7 @@ from aiohttp import web
 from ingress.console.errors import PageError
 from ingress.console.pages import Pages
 from ingress.console.snippets import curl_line
-from ingress.console.visits import team_of, user_of
+from ingress.console.visits import see, team_of, user_of
 from ingress.receipts.allowance import Allowance
 from ingress.receipts.evidence import Wanted
 from ingress.receipts.look_up import Sources, look_up
@@ -48,7 +48,9 @@ class LivePages:
     async def get_event(self, request: web.Request) -> web.Response:
         """`GET /teams/{team}/live/event?id=…`: by the event id, or by the id that its sender gave it."""
         team, given = team_of(request), request.query.get("id", "").strip()
-        if not 1 <= len(given) <= MAX_SENDER_ID_CHARACTERS:
+        if not given:
+            return see(f"/teams/{team}/live")
+        if len(given) > MAX_SENDER_ID_CHARACTERS:
             message = (
                 f"Search for an event id, or for the sender's own id of 1 to {MAX_SENDER_ID_CHARACTERS} characters."
             )

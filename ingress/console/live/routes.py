@@ -1,8 +1,7 @@
 """The Live page's wiring, and its rows of the route table."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, nullcontext
+from typing import Self
 
 from aiohttp import web
 
@@ -19,30 +18,31 @@ from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
 
 
-@dataclass(frozen=True, slots=True)
 class Live:
-    """What the Live page is made of."""
+    """What the Live page is made of; nothing is connected before somebody looks."""
 
-    watch: Watch
-    sources: Sources
-
-    async def end(self, _app: web.Application) -> None:
-        """Tell all streams to end (`on_shutdown`): aiohttp would wait for them."""
-        self.watch.stopping.set()
-
-
-@asynccontextmanager
-async def opened(settings: LiveSettings) -> AsyncIterator[Live]:
-    """The Live page's ways to Kafka and ClickHouse; nothing is connected before somebody looks."""
-    url = settings.clickhouse_url
-    warehouse = Warehouse(url.get_secret_value(), settings.clickhouse_database) if url else None
-    async with (
-        RecordLog(settings, settings.console_receipt_max_records) as log,
-        warehouse or nullcontext(),
-        Watch(settings, settings.console_live_events_per_second, settings.console_live_viewers) as watch,
-    ):
+    def __init__(self, settings: LiveSettings) -> None:
+        url = settings.clickhouse_url
+        self._log = RecordLog(settings, settings.console_receipt_max_records)
+        self._warehouse = Warehouse(url.get_secret_value(), settings.clickhouse_database) if url else None
+        self._stack = AsyncExitStack()
         # The ingress's spill is on another disk, as far as the console knows.
-        yield Live(watch, Sources(log, warehouse, None))
+        self.sources = Sources(self._log, self._warehouse, None)
+        self.watch = Watch(settings, settings.console_live_events_per_second, settings.console_live_viewers)
+
+    async def __aenter__(self) -> Self:
+        """Nothing yet."""
+        for part in (self._log, self._warehouse or nullcontext(), self.watch):
+            await self._stack.enter_async_context(part)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Disconnect."""
+        await self._stack.aclose()
+
+    async def end_streams(self, _app: web.Application) -> None:
+        """To be called before aiohttp waits for the handlers (`on_shutdown`)."""
+        self.watch.stopping.set()
 
 
 def live_routes(live: Live, sessions: Sessions, pages: Pages, api_url: str) -> list[Route]:
