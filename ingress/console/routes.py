@@ -4,6 +4,7 @@ from ingress.accounts.permissions import Permission
 from ingress.console.access import Open, Route
 from ingress.console.access_log import AccessLogPages
 from ingress.console.account import Account
+from ingress.console.live.routes import live_routes
 from ingress.console.members import Members
 from ingress.console.one_time_links import OneTimeLinks
 from ingress.console.operators import Operators
@@ -15,7 +16,12 @@ from ingress.console.tokens import Tokens
 
 def routes(services: Services) -> list[Route]:
     """The whole table."""
-    return [*_entrance(services), *_own(services), *_team(services), *_tokens(services), *_operator(services)]
+    own, live = _own(services), _live(services)
+    return [*_entrance(services), *own, *live, *_team(services), *_tokens(services), *_operator(services)]
+
+
+def _live(services: Services) -> list[Route]:
+    return live_routes(services.live, services.sessions, services.pages, services.settings.console_api_url)
 
 
 def _entrance(services: Services) -> list[Route]:

@@ -11,6 +11,7 @@ from ingress.accounts.sessions import Sessions
 from ingress.accounts.store import Accounts
 from ingress.console.assets import Assets
 from ingress.console.forms import Form
+from ingress.console.live.routes import Live
 from ingress.console.nonces import Nonces, Use
 from ingress.console.pages import Pages
 from ingress.console.settings import ConsoleSettings
@@ -32,6 +33,7 @@ class Services:
     nonces: Nonces
     assets: Assets
     pages: Pages
+    live: Live
 
     def nonce(self, request: web.Request) -> str:
         """A one-time word for a form that makes something."""
