@@ -3,12 +3,13 @@
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import requests
 from argon2 import PasswordHasher
@@ -32,9 +33,9 @@ class _From(HTTPAdapter):
         self._address = address
         super().__init__()
 
-    def init_poolmanager(self, *args: object, **options: object) -> None:
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:  # noqa: FBT001, FBT002 - theirs
         """Hand the address to the connections."""
-        super().init_poolmanager(*args, **options, source_address=(self._address, 0))  # type: ignore[no-untyped-call]  # urllib3's
+        super().init_poolmanager(connections, maxsize, block, source_address=(self._address, 0), **options)
 
 
 @dataclass
@@ -116,7 +117,7 @@ class Console:
         await self.stores.accounts.create_team(slug, now(), ACTOR, enabled=enabled)
         return slug
 
-    async def user(self, *, operator: bool = False, **roles: Role) -> User:
+    async def user(self, roles: Mapping[str, Role] | None = None, *, operator: bool = False) -> User:
         """A user that no other test has, with roles by team."""
         email = f"{uuid.uuid4().hex[:12]}@example.com"
         people = self.stores.people
@@ -126,7 +127,7 @@ class Console:
             await people.invite(away, Role.MEMBER, email, now(), ACTOR), email, PASSWORD_HASH, now(), None
         )
         await people.remove_member(away, user.id, now(), ACTOR)
-        for team, role in roles.items():
+        for team, role in (roles or {}).items():
             await people.join(await people.invite(team, role, email, now(), ACTOR), user.id, now(), None)
         return await people.change_user(user.id, now(), ACTOR, operator=operator)
 

@@ -25,6 +25,11 @@ RESET_LIFETIME = timedelta(hours=1)
 SETUP_LIFETIME = timedelta(days=1)
 
 
+def link_url(console_url: str, kind: LinkKind, secret: str) -> str:
+    """Where the browser of whom a link is for goes; the paths are the console's."""
+    return f"{console_url}/{kind.value}/{secret}"
+
+
 class Links:
     """The one-time links of the accounts database.
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.commands.accounts import EXISTS, NOT_FOUND, UNAVAILABLE, WRONG_SETTINGS, team_app, token_app
+from deploy.cli import app as events_app
+from deploy.commands import team, token, user
+from deploy.commands.accounts import Exit
 from ingress.accounts.tokens import is_well_formed
 
 Events = Callable[..., Result]
@@ -15,8 +17,8 @@ Events = Callable[..., Result]
 
 @pytest.fixture
 def events(accounts_url: str) -> Events:
-    """Runs `events team` and `events token` on that database."""
-    apps = {"team": team_app, "token": token_app}
+    """Runs `events team`, `events user` and `events token` on that database."""
+    apps = {"team": team.app, "token": token.app, "user": user.app}
 
     def run(app: str, *arguments: str, accounts_url: str = accounts_url) -> Result:
         return CliRunner().invoke(apps[app], arguments, env={"ACCOUNTS_URL": accounts_url})
@@ -32,7 +34,7 @@ def test_team_when_created(events: Events) -> None:
 
     assert first.exit_code == 0
     assert json.loads(first.stdout)["enabled"] is True
-    assert (second.exit_code, second.stdout) == (EXISTS, "")
+    assert (second.exit_code, second.stdout) == (Exit.EXISTS, "")
     assert "acme exists" in second.stderr
     assert third.exit_code == 0
     assert third.stdout == first.stdout
@@ -106,11 +108,11 @@ def test_token_when_limit_is_no_limit(events: Events, limit: str) -> None:
 def test_origins_when_changed(events: Events) -> None:
     """Origins are allowed and removed, each once whatever its spelling, and belong to their team alone."""
 
-    def allowed(team: str, *changes: str) -> list[str]:
-        return [row["origin"] for row in json.loads(events("team", "origins", team, *changes, "--json").stdout)]
+    def allowed(slug: str, *changes: str) -> list[str]:
+        return [row["origin"] for row in json.loads(events("team", "origins", slug, *changes, "--json").stdout)]
 
-    for team in ("acme", "other"):
-        events("team", "create", team)
+    for slug in ("acme", "other"):
+        events("team", "create", slug)
 
     first = allowed("acme", "--allow", "https://Shop.example:443", "--allow", "http://localhost:3000")
     again = allowed("acme", "--allow", "https://shop.example")
@@ -135,11 +137,20 @@ def test_origins_when_one_is_none(events: Events) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("token", "create", "nobody"), NOT_FOUND),
-        (("token", "list", "nobody"), NOT_FOUND),
-        (("token", "revoke", "tok_nobody"), NOT_FOUND),
-        (("team", "disable", "nobody"), NOT_FOUND),
-        (("team", "origins", "nobody"), NOT_FOUND),
+        (("token", "create", "nobody"), Exit.NOT_FOUND),
+        (("token", "list", "nobody"), Exit.NOT_FOUND),
+        (("token", "revoke", "tok_nobody"), Exit.NOT_FOUND),
+        (("team", "disable", "nobody"), Exit.NOT_FOUND),
+        (("team", "origins", "nobody"), Exit.NOT_FOUND),
+        (("team", "log", "nobody"), Exit.NOT_FOUND),
+        (("token", "rotate", "tok_nobody", "--overlap-hours", "1"), Exit.NOT_FOUND),
+        (("user", "invite", "nobody"), Exit.NOT_FOUND),
+        (("user", "list", "nobody"), Exit.NOT_FOUND),
+        (("user", "reset", "nobody@example.com"), Exit.NOT_FOUND),
+        (("user", "role", "nobody", "nobody@example.com", "owner"), Exit.NOT_FOUND),
+        (("user", "remove", "nobody", "nobody@example.com"), Exit.NOT_FOUND),
+        (("user", "operator", "nobody@example.com"), Exit.NOT_FOUND),
+        (("user", "disable", "nobody@example.com"), Exit.NOT_FOUND),
     ],
 )
 def test_exit_code_when_not_found(events: Events, arguments: tuple[str, ...], code: int) -> None:
@@ -153,10 +164,10 @@ def test_exit_code_when_not_found(events: Events, arguments: tuple[str, ...], co
 @pytest.mark.parametrize(
     ("accounts_url", "code"),
     [
-        ("mysql://root:hunter2@localhost/x", WRONG_SETTINGS),
-        ("nonsense", WRONG_SETTINGS),
-        ("postgresql://events:hunter2@127.0.0.1:1/events", UNAVAILABLE),
-        ("sqlite:////proc/nowhere/accounts.db", UNAVAILABLE),
+        ("mysql://root:hunter2@localhost/x", Exit.USAGE),
+        ("nonsense", Exit.USAGE),
+        ("postgresql://events:hunter2@127.0.0.1:1/events", Exit.UNAVAILABLE),
+        ("sqlite:////proc/nowhere/accounts.db", Exit.UNAVAILABLE),
     ],
 )
 def test_exit_code_when_database_cannot_be_used(events: Events, accounts_url: str, code: int) -> None:
@@ -169,24 +180,20 @@ def test_exit_code_when_database_cannot_be_used(events: Events, accounts_url: st
 
 
 @pytest.mark.parametrize(
-    ("app", "command"),
+    ("noun", "verb"),
     [
-        ("team", "create"),
-        ("team", "list"),
-        ("team", "enable"),
-        ("team", "disable"),
-        ("team", "origins"),
-        ("token", "create"),
-        ("token", "list"),
-        ("token", "revoke"),
+        (noun, command.name)
+        for noun, app in (("team", team.app), ("user", user.app), ("token", token.app))
+        for command in app.registered_commands
     ],
 )
-def test_help_when_asked(events: Events, app: str, command: str) -> None:
-    """Every command's help begins with an example."""
-    first_lines = events(app, command, "--help").stdout.split("╭")[0]
+def test_help_when_asked(noun: str, verb: str) -> None:
+    """Every command's help begins with an example, and tells how it ends."""
+    help_page = CliRunner().invoke(events_app, [noun, verb, "--help"])
 
-    assert "Example: " in first_lines
-    assert f"events {app} {command}" in first_lines
+    assert help_page.exit_code == 0
+    assert f"Example: events {noun} {verb}" in help_page.stdout.split("╭")[0]
+    assert "Exit codes: " in help_page.stdout.split("╭")[0]
 
 
 def test_default_when_data_dir_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,5 +201,5 @@ def test_default_when_data_dir_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("ACCOUNTS_URL", raising=False)
     monkeypatch.setenv("EVENTS_DATA_DIR", str(tmp_path / "here"))
 
-    assert CliRunner().invoke(team_app, ["create", "acme"]).exit_code == 0
+    assert CliRunner().invoke(team.app, ["create", "acme"]).exit_code == 0
     assert (tmp_path / "here" / "accounts.db").exists()

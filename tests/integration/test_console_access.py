@@ -1,7 +1,6 @@
 """Every address of the console lets in whom it is for, and nobody else."""
 
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -115,14 +114,14 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-async def world(console: Console) -> AsyncIterator[World]:
+async def world(console: Console) -> World:
     """Everybody is freshly signed in, so that nothing is refused for want of a password."""
     stores = console.stores
     team, other = await console.team(enabled=False), await console.team()
     people = {
-        "owner": await console.user(**{team: Role.OWNER}),
-        "member": await console.user(**{team: Role.MEMBER}),
-        "stranger": await console.user(**{other: Role.OWNER}),
+        "owner": await console.user({team: Role.OWNER}),
+        "member": await console.user({team: Role.MEMBER}),
+        "stranger": await console.user({other: Role.OWNER}),
         "operator": await console.user(operator=True),
     }
     _, token = await stores.accounts.create_token(team, "a token", now(), ACTOR)
@@ -139,7 +138,7 @@ async def world(console: Console) -> AsyncIterator[World]:
         "digest": "unknown",
         "name": "console.css",
     }
-    yield World(visitors | {"anonymous": console.visitor()}, names, console.database)
+    return World(visitors | {"anonymous": console.visitor()}, names, console.database)
 
 
 def test_table_when_compared_with_this_page() -> None:
