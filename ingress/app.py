@@ -22,6 +22,7 @@ from ingress.receipts.handler import Receipts
 from ingress.receipts.look_up import Sources
 from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
+from ingress.revocation import Revocation
 from ingress.routes import routes
 from ingress.server import PublicServer
 from ingress.settings import IngressSettings
@@ -60,13 +61,16 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     stop = stop_signal()
     database = Database(settings.accounts_url.get_secret_value(), create=False)
     buckets = Buckets(settings.ingress_team_events_per_second, settings.ingress_token_events_per_second)
-    tokens = TokenSnapshot(Accounts(database), buckets)
+    accounts = Accounts(database)
+    tokens = TokenSnapshot(accounts, buckets)
     producer = _producer(settings, worker.number if worker else 0)
     health = Health(tokens, producer)
     log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
     sources = Sources(log, warehouse, settings.ingress_spill_dir)
     receipts = Receipts(tokens, sources, settings.ingress_receipts_per_second)
-    paths = routes(Events(settings, tokens, producer), preflight(tokens), receipts, health)
+    paths = routes(
+        Events(settings, tokens, producer), preflight(tokens), receipts, Revocation(tokens, accounts), health
+    )
     max_connections = allow_connections(settings.ingress_max_connections)
     public = PublicServer(paths, settings, health, max_connections)
 
@@ -79,7 +83,7 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     async with (
         reporting(worker, health.is_ready, measure) if worker else _operations(settings, health.is_ready, measure),
         database,
-        running(tokens.keep_fresh(), producer.run()) as background,
+        running(tokens.keep_fresh(), tokens.use.keep_written(), producer.run()) as background,
         producer,
         log,
         warehouse or nullcontext(),
