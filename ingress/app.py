@@ -22,6 +22,8 @@ from ingress.receipts.handler import Receipts
 from ingress.receipts.look_up import Sources
 from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
+from ingress.refusal_topic import publish_refusals
+from ingress.refusals import Refusals
 from ingress.revocation import Revocation
 from ingress.routes import routes
 from ingress.server import PublicServer
@@ -68,9 +70,10 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
     sources = Sources(log, warehouse, settings.ingress_spill_dir)
     receipts = Receipts(tokens, sources, settings.ingress_receipts_per_second)
-    paths = routes(
-        Events(settings, tokens, producer), preflight(tokens), receipts, Revocation(tokens, accounts), health
-    )
+    refusals = Refusals() if settings.ingress_refusals else None
+    telling = [publish_refusals(settings, refusals)] if refusals else []
+    events = Events(settings, tokens, producer, refusals)
+    paths = routes(events, preflight(tokens), receipts, Revocation(tokens, accounts), health)
     max_connections = allow_connections(settings.ingress_max_connections)
     public = PublicServer(paths, settings, health, max_connections)
 
@@ -83,7 +86,7 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     async with (
         reporting(worker, health.is_ready, measure) if worker else _operations(settings, health.is_ready, measure),
         database,
-        running(tokens.keep_fresh(), tokens.use.keep_written(), producer.run()) as background,
+        running(tokens.keep_fresh(), tokens.use.keep_written(), producer.run(), *telling) as background,
         producer,
         log,
         warehouse or nullcontext(),

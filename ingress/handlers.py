@@ -16,6 +16,7 @@ from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
 from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Envelope, Sender, arrival
 from ingress.producer import Producer
+from ingress.refusals import REFUSED, Asked, Refusals
 from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, read_body, token_of, wrong_media_type
 from ingress.server import Act
 from ingress.settings import IngressSettings
@@ -29,6 +30,8 @@ RANDOM_BYTES = 4096
 # Looked up with each request: without letter case to be folded each time.
 TRACEPARENT = istr("traceparent")
 SENDER = web.RequestKey("sender", Sender)
+# The body, or the events that it was cut into, for who is told of a refusal.
+SENT = web.RequestKey[bytes | list[batch.Item]]("sent")
 
 
 class _Keyed(msgspec.Struct, gc=False):
@@ -57,7 +60,9 @@ class _Randomness:
 class Events:
     """The routes that take events."""
 
-    def __init__(self, settings: IngressSettings, tokens: TokenSnapshot, producer: Producer) -> None:
+    def __init__(
+        self, settings: IngressSettings, tokens: TokenSnapshot, producer: Producer, refusals: Refusals | None = None
+    ) -> None:
         # Attributes of a pydantic model are slow to read; these are read with each request.
         self._max_event_bytes = settings.ingress_max_event_bytes
         self._max_batch_bytes = settings.ingress_max_batch_bytes
@@ -66,6 +71,7 @@ class Events:
         self._deadline_seconds = settings.ingress_deadline_seconds
         self._tokens = tokens
         self._producer = producer
+        self._refusals = refusals
 
     async def post_event(self, request: web.BaseRequest, name: str) -> Answer:
         """`POST /v1/event`.
@@ -80,7 +86,7 @@ class Events:
             raise no_token(in_body=False)
         if media_type(request) not in {JSON, PLAIN}:
             raise wrong_media_type((JSON,))
-        body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
+        body = request[SENT] = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
         sender.allowance.take(1, time.monotonic())
         return await self._publish(parse_event(body), body, sender, _arrival(request), name)
 
@@ -95,7 +101,7 @@ class Events:
 
         async def post(request: web.BaseRequest, name: str) -> Answer:
             sender = self._sender(request)
-            body = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
+            body = request[SENT] = await read_body(request, self._max_event_bytes, self._body_timeout_seconds)
             if sender is None:
                 sender, body = self._find_in_body(request, body)
             sender.allowance.take(1, time.monotonic())
@@ -115,13 +121,14 @@ class Events:
         sender, lines = self._sender(request), media_type(request) in NDJSON
         if lines and sender is None:
             raise no_token(in_body=False)
-        body = await read_body(request, self._max_batch_bytes, self._body_timeout_seconds)
+        body = request[SENT] = await read_body(request, self._max_batch_bytes, self._body_timeout_seconds)
         if sender is None:
             sender, body = self._find_in_body(request, body)
         items, sent_at = batch.split_lines(body) if lines else batch.split_array(body, self._max_batch_events)
         if len(items) > self._max_batch_events:
             message = f"A batch must not hold more than {self._max_batch_events} events; this one has {len(items)}."
             raise InvalidEvent(ErrorCode.TOO_MANY_EVENTS, message, "batch")
+        request[SENT] = items
         sender.allowance.take(len(items), time.monotonic())
         found = batch.sort(items, sender, _arrival(request, sent_at, len(items)), self._max_event_bytes)
         outcomes = await self._publish_all(found)
@@ -135,6 +142,9 @@ class Events:
         sender = request.get(SENDER)
         if sender is not None:
             sender.allowance.tell(answer.headers, time.monotonic())
+            if self._refusals and answer.body.startswith(REFUSED):
+                asked = Asked(request.path, answer.headers[answers.REQUEST_ID], request.get(SENT))
+                self._refusals.note(sender, asked, answer.body, time.time())
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
             cors.tell(answer.headers, origin, self._tokens.origins if sender is None else sender.origins)

@@ -16,7 +16,9 @@ from pydantic import SecretStr
 from deploy.local.clickhouse.users import Role
 from deploy.topics import create_topics
 from schemas.settings import ClickHouseSettings, KafkaSettings
+from tests.accounts import open_stores
 from tests.clickhouse_service import running_clickhouse
+from tests.console import Console, running_console
 from tests.postgres_service import database_of_its_own, running_postgres
 from tests.services import PARTITIONS, kafka_node, running_kafka
 from tests.stack import Stack, running_stack
@@ -83,3 +85,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole pipeline, as `events up` starts it."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Console]:
+    """A console with a database of its own, which tests fill with teams and users of theirs."""
+    database = tmp_path_factory.mktemp("console") / "accounts.db"
+    async with open_stores(f"sqlite:///{database}") as stores:
+        with running_console(database, stores) as running:
+            yield running

@@ -15,6 +15,7 @@ from ingress.console.access import Route
 from ingress.console.assets import Assets
 from ingress.console.forms import MAX_BYTES
 from ingress.console.guard import Guard, guarded
+from ingress.console.live.routes import Live
 from ingress.console.nonces import Nonces
 from ingress.console.pages import Pages
 from ingress.console.routes import routes
@@ -55,7 +56,7 @@ async def serve(settings: ConsoleSettings) -> None:
         ),
     ):
         services = make_services(settings, database)
-        async with _listening(application(services, routes(services)), settings):
+        async with services.live, _listening(application(services, routes(services)), settings):
             _log.info("listening", host=settings.console_host, port=settings.console_port)
             await stop.wait()
             _log.info("stopping")
@@ -76,6 +77,7 @@ def make_services(settings: ConsoleSettings, database: Database) -> Services:
         nonces=Nonces(),
         assets=assets,
         pages=Pages(assets),
+        live=Live(settings),
     )
 
 
@@ -84,6 +86,7 @@ def application(services: Services, table: list[Route]) -> web.Application:
     guard = Guard(services.settings, services.sessions, services.pages)
     app = web.Application(middlewares=guard.middlewares(), client_max_size=MAX_BYTES)
     app.on_response_prepare.append(guard.add_headers)
+    app.on_shutdown.append(services.live.end_streams)
     for route in table:
         app.router.add_route(route.method, route.path, guarded(route))
     return app

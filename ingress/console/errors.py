@@ -28,6 +28,8 @@ ERRORS: dict[HTTPStatus, tuple[str, str]] = {
     ),
 }
 RETRY_SECONDS = 5
+# Of a form whose one-time word is not good.
+STALE = "This page was too old: nothing was done.  Press the button again."
 
 
 class PageError(Exception):
@@ -49,3 +51,9 @@ def refusal(status: int) -> PageError:
     known = HTTPStatus(status) if status in ERRORS else HTTPStatus.BAD_REQUEST
     _, message = ERRORS[known]
     return PageError(known, message, RETRY_SECONDS if known is HTTPStatus.SERVICE_UNAVAILABLE else None)
+
+
+def sentence(error: Exception) -> str:
+    """The words of an error, as they stand on a page."""
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from ingress.accounts.settings import AccountsSettings
+from ingress.console.live.settings import LiveSettings
 from schemas.settings import Settings
 
 
@@ -21,7 +22,7 @@ def _origin_only(url: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin_only)]
 
 
-class ConsoleSettings(Settings, AccountsSettings):
+class ConsoleSettings(Settings, LiveSettings, AccountsSettings):
     """What `python -m ingress.console` reads from the environment."""
 
     console_host: str = Field("127.0.0.1", description="address of the console's listener")
