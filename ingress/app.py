@@ -24,6 +24,7 @@ from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
 from ingress.refusal_topic import publish_refusals
 from ingress.refusals import Refusals
+from ingress.revocation import Revocation
 from ingress.routes import routes
 from ingress.server import PublicServer
 from ingress.settings import IngressSettings
@@ -62,7 +63,8 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     stop = stop_signal()
     database = Database(settings.accounts_url.get_secret_value(), create=False)
     buckets = Buckets(settings.ingress_team_events_per_second, settings.ingress_token_events_per_second)
-    tokens = TokenSnapshot(Accounts(database), buckets)
+    accounts = Accounts(database)
+    tokens = TokenSnapshot(accounts, buckets)
     producer = _producer(settings, worker.number if worker else 0)
     health = Health(tokens, producer)
     log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
@@ -70,7 +72,8 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     receipts = Receipts(tokens, sources, settings.ingress_receipts_per_second)
     refusals = Refusals() if settings.ingress_refusals else None
     telling = [publish_refusals(settings, refusals)] if refusals else []
-    paths = routes(Events(settings, tokens, producer, refusals), preflight(tokens), receipts, health)
+    events = Events(settings, tokens, producer, refusals)
+    paths = routes(events, preflight(tokens), receipts, Revocation(tokens, accounts), health)
     max_connections = allow_connections(settings.ingress_max_connections)
     public = PublicServer(paths, settings, health, max_connections)
 
@@ -83,7 +86,7 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     async with (
         reporting(worker, health.is_ready, measure) if worker else _operations(settings, health.is_ready, measure),
         database,
-        running(tokens.keep_fresh(), producer.run(), *telling) as background,
+        running(tokens.keep_fresh(), tokens.use.keep_written(), producer.run(), *telling) as background,
         producer,
         log,
         warehouse or nullcontext(),

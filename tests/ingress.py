@@ -97,9 +97,9 @@ class Ingress:
         return self.running.wait(seconds)
 
 
-async def make_accounts(folder: Path) -> tuple[str, str]:
-    """A new accounts database with an enabled team; returns its URL and a token."""
-    url = f"sqlite:///{folder / 'accounts.db'}"
+async def make_accounts(folder: Path, url: str | None = None) -> tuple[str, str]:
+    """A new accounts database with an enabled team, in the folder or at the URL; returns its URL and a token."""
+    url = url or f"sqlite:///{folder / 'accounts.db'}"
     await migrate(url)
     async with open_accounts(url) as accounts:
         await accounts.create_team(TEAM, datetime.now(UTC), ACTOR)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ingress.accounts.settings import database_url
@@ -85,8 +85,8 @@ def running_postgres() -> Iterator[Postgres]:
 async def database_of_its_own(url: str) -> AsyncIterator[str]:
     """Make an empty database on the server at this URL, and drop it afterwards."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    # No transaction may be around these statements.
-    engine = create_async_engine(database_url(url), isolation_level="AUTOCOMMIT")
+    # No transaction may be around these statements, and the server may be started anew between them.
+    engine = create_async_engine(database_url(url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.execute(text(f"CREATE DATABASE {name}"))

@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from ingress.accounts.errors import AlreadyExists
@@ -156,7 +156,8 @@ def translated() -> Iterator[None]:
 
 def _is_older(error: DBAPIError) -> bool:
     """Whether a table or a column is missing; SQLite has no class of errors for that."""
-    return isinstance(error, ProgrammingError) or str(error.orig).startswith(("no such table", "no such column"))
+    missing = getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}
+    return missing or str(error.orig).startswith(("no such table", "no such column"))
 
 
 def _make_folder(url: URL) -> None:

@@ -7,6 +7,7 @@ from ingress import openapi
 from ingress.handlers import Events
 from ingress.health import Health
 from ingress.receipts.handler import Receipts
+from ingress.revocation import Revocation
 from ingress.routes import routes
 from schemas.errors import ErrorCode
 
@@ -18,7 +19,8 @@ def test_paths_when_compared_with_the_routes() -> None:
     """Every path and method of the listener is described, and nothing else is."""
     # Nothing of these is called: only names are compared.
     health = Health.__new__(Health)
-    all_routes = routes(Events.__new__(Events), health.live, Receipts.__new__(Receipts), health)
+    receipts, revocation = Receipts.__new__(Receipts), Revocation.__new__(Revocation)
+    all_routes = routes(Events.__new__(Events), health.live, receipts, revocation, health)
     served = {(route.path, method) for route in all_routes for method in route.methods}
 
     assert {(path, method.upper()) for path, methods in PATHS.items() for method in methods} == served
