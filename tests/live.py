@@ -220,7 +220,7 @@ async def running_world(bootstrap_servers: str, clickhouse_url: str, folder: Pat
         with (
             running_ingress(kafka, f"sqlite:///{database}", folder) as ingress,
             stream(kafka, folder / "stream.log"),
-            running_sink(kafka, clickhouse, folder / "sink.log"),
+            running_sink(kafka, clickhouse, folder / "sink.log", wait=False),
             running_console(database, stores, **console_settings(kafka), **warehouse(clickhouse)) as console,
         ):
             yield World(ingress, console, kafka)
