@@ -3,6 +3,7 @@
 What a sub-command needs is imported when it runs: `--help` answers at once, and without the extra `local`.
 """
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -17,7 +18,11 @@ Events API: post an event, query it in ClickHouse two seconds later, lose none.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage; each command's --help lists its own.
 """
-_ACCOUNTS = {"team": "Teams: who owns events, and may send them.", "token": "Tokens: what producers send with events."}
+_ACCOUNTS = {
+    "team": "Teams: who owns events, and may send them.",
+    "user": "Users: who signs in to the console, and their teams.",
+    "token": "Tokens: what producers send with events.",
+}
 
 
 class _Commands(TyperGroup):
@@ -29,10 +34,8 @@ class _Commands(TyperGroup):
 
             self.commands["audit"] = typer.main.get_command(audit.app)
         if args and args[0] in _ACCOUNTS:
-            from deploy.commands import accounts  # noqa: PLC0415 - as the class says
-
-            apps = {"team": accounts.team_app, "token": accounts.token_app}
-            self.commands[args[0]] = typer.main.get_group(apps[args[0]])
+            module = import_module(f"deploy.commands.{args[0]}")
+            self.commands[args[0]] = typer.main.get_group(module.app)
         return super().resolve_command(ctx, args)
 
 

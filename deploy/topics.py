@@ -30,7 +30,7 @@ async def create_topics(
         present = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
         durability = {} if min_insync is None else {"min.insync.replicas": str(min_insync)}
         missing = [
-            _new_topic(spec.name, partitions, replication, spec.config | durability)
+            _new_topic(spec.name, spec.partitions or partitions, replication, spec.config | durability)
             for spec in kafka.topics.specs(retention_days)
             if spec.name not in present
         ]

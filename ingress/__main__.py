@@ -12,7 +12,7 @@ from ingress.workers import supervise
 
 def main() -> int:
     """Run it and return the exit code."""
-    return run(_start)
+    return run("ingress", IngressSettings, _start)
 
 
 def _start(settings: IngressSettings) -> None:

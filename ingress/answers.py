@@ -94,6 +94,11 @@ def refused(refusal: Refusal, name: str) -> Answer:
     return answer
 
 
+def done(name: str) -> Answer:
+    """What was asked for has happened."""
+    return Answer(200, b'{"success":true}', {**_HEADERS, REQUEST_ID: name})
+
+
 def nothing(headers: Mapping[str, str], name: str) -> Answer:
     """An answer that is all in its head."""
     return Answer(NO_CONTENT, b"", {**_SERVER, **headers, REQUEST_ID: name})

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from aiohttp import http_parser, web
 from prometheus_client import generate_latest
 
+from ingress.accounts.database import Database
 from ingress.accounts.store import Accounts
 from ingress.auth import TokenSnapshot
 from ingress.connections import allow_connections
@@ -21,6 +22,9 @@ from ingress.receipts.handler import Receipts
 from ingress.receipts.look_up import Sources
 from ingress.receipts.record_log import RecordLog
 from ingress.receipts.warehouse import Warehouse
+from ingress.refusal_topic import publish_refusals
+from ingress.refusals import Refusals
+from ingress.revocation import Revocation
 from ingress.routes import routes
 from ingress.server import PublicServer
 from ingress.settings import IngressSettings
@@ -57,15 +61,19 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     stop = stop_signal()
-    accounts = Accounts(settings.accounts_url.get_secret_value(), read_only=True)
+    database = Database(settings.accounts_url.get_secret_value(), create=False)
     buckets = Buckets(settings.ingress_team_events_per_second, settings.ingress_token_events_per_second)
+    accounts = Accounts(database)
     tokens = TokenSnapshot(accounts, buckets)
     producer = _producer(settings, worker.number if worker else 0)
     health = Health(tokens, producer)
     log, warehouse = RecordLog(settings, settings.ingress_receipt_max_records), _warehouse(settings)
     sources = Sources(log, warehouse, settings.ingress_spill_dir)
     receipts = Receipts(tokens, sources, settings.ingress_receipts_per_second)
-    paths = routes(Events(settings, tokens, producer), preflight(tokens), receipts, health)
+    refusals = Refusals() if settings.ingress_refusals else None
+    telling = [publish_refusals(settings, refusals)] if refusals else []
+    events = Events(settings, tokens, producer, refusals)
+    paths = routes(events, preflight(tokens), receipts, Revocation(tokens, accounts), health)
     max_connections = allow_connections(settings.ingress_max_connections)
     public = PublicServer(paths, settings, health, max_connections)
 
@@ -77,8 +85,8 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
 
     async with (
         reporting(worker, health.is_ready, measure) if worker else _operations(settings, health.is_ready, measure),
-        accounts,
-        running(tokens.keep_fresh(), producer.run()) as background,
+        database,
+        running(tokens.keep_fresh(), tokens.use.keep_written(), producer.run(), *telling) as background,
         producer,
         log,
         warehouse or nullcontext(),

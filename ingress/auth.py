@@ -7,11 +7,13 @@ import asyncio
 import math
 import time
 
-from ingress.accounts.store import Accounts, LiveToken
+from ingress.accounts.store import Accounts
+from ingress.accounts.team_tokens import LiveToken
 from ingress.accounts.tokens import digest
 from ingress.backoff import pause_seconds
 from ingress.envelope import Sender, sender
 from ingress.limits import Buckets
+from ingress.token_use import TokenUse
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 from schemas.logs import get_logger
 from schemas.metrics import TOKENS_LOADED
@@ -28,10 +30,12 @@ class TokenSnapshot:
 
     Attributes:
         origins: of all web pages that may send with any token.
+        use: when each token was last taken.
     """
 
     def __init__(self, accounts: Accounts, buckets: Buckets) -> None:
         self.origins: frozenset[str] = frozenset()
+        self.use = TokenUse(accounts)
         self._accounts = accounts
         self._buckets = buckets
         self._rows: dict[bytes, LiveToken] = {}
@@ -54,15 +58,30 @@ class TokenSnapshot:
             InvalidEvent: where the token is unknown, revoked or expired, or its team is disabled.
             Unavailable: where nothing was loaded yet, so that nobody can be known.
         """
+        found = self.known(token, now)
+        if not found.enabled:
+            message = f"The Events API is not enabled for the team {found.team}."
+            raise InvalidEvent(ErrorCode.TEAM_DISABLED, message)
+        self.use.last[found.token_id] = now
+        return found
+
+    def known(self, token: str, now: float) -> Sender:
+        """The same, whether or not its team is enabled; this is no use of it.
+
+        Raises:
+            InvalidEvent: where the token is unknown, revoked or expired.
+            Unavailable: where nothing was loaded yet, so that nobody can be known.
+        """
         found = self._senders.get(digest(token))
         if found is None or found.expires_at <= now:
             if not self.loaded:
                 raise Unavailable("The tokens are not loaded yet: send the event again with the same id.")
             raise InvalidEvent(ErrorCode.UNKNOWN_TOKEN, "The token is not known, was revoked, or has expired.")
-        if not found.enabled:
-            message = f"The Events API is not enabled for the team {found.team}."
-            raise InvalidEvent(ErrorCode.TEAM_DISABLED, message)
         return found
+
+    def forget(self, token: str) -> None:
+        """Refuse a token from now on, which the database has as revoked."""
+        self._senders.pop(digest(token), None)
 
     async def refresh(self) -> None:
         """Load all live tokens.
@@ -108,6 +127,7 @@ class TokenSnapshot:
             expires_at=math.inf if token.expires_at is None else token.expires_at.timestamp(),
             write_only=token.write_only,
             origins=token.origins,
+            event_names=token.event_names,
             allowance=self._buckets.allowance(token.team, token.id, token.events_per_second),
         )
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ingress.limits import Allowance
 from schemas import events, segment, topics
+from schemas.errors import ErrorCode, InvalidEvent
 from schemas.events import derive_event_id
 from schemas.formats import Event
 from schemas.topics import Headers
@@ -35,6 +36,7 @@ class Sender:
         expires_at: seconds since 1970, infinite where the token does not expire.
         write_only: whether the token is public: it may send events, and learn nothing of them.
         origins: of the web pages that may send with it, as browsers write them.
+        event_names: of the events that it may send; empty for all.
         allowance: how many events it may send.
         headers: what each of its records carries; made once for all of them.
     """
@@ -45,6 +47,7 @@ class Sender:
     expires_at: float
     write_only: bool
     origins: frozenset[str]
+    event_names: frozenset[str]
     allowance: Allowance
     headers: tuple[tuple[str, bytes], ...]
 
@@ -80,11 +83,12 @@ def sender(  # noqa: PLR0913 - what a token is
     expires_at: float,
     write_only: bool = False,
     origins: frozenset[str] = frozenset(),
+    event_names: frozenset[str] = frozenset(),
     allowance: Allowance = _NO_LIMIT,
 ) -> Sender:
     """The sender of one token."""
     headers = ((topics.TEAM, team.encode()), (topics.TOKEN_ID, token_id.encode()))
-    return Sender(team, token_id, enabled, expires_at, write_only, origins, allowance, headers)
+    return Sender(team, token_id, enabled, expires_at, write_only, origins, event_names, allowance, headers)
 
 
 def arrival(micros: int, random: bytes, sent_at: datetime | None = None, traceparent: str | None = None) -> Arrival:
@@ -108,7 +112,7 @@ class Envelope:
     """Makes the raw records of one request."""
 
     def __init__(self, sender: Sender, arrival: Arrival) -> None:
-        self._team = sender.team
+        self._team, self._event_names = sender.team, sender.event_names
         self._sender_headers, self._arrival_headers = sender.headers, arrival.headers
         self._headers: dict[str, Headers] = {}
         time = f"{arrival.milliseconds:012x}"
@@ -118,7 +122,13 @@ class Envelope:
         """The raw record of an event that was parsed from this value; `number` is its place in the request.
 
         A sender's own `id` always gives the same event id; otherwise it is minted from time and randomness.
+
+        Raises:
+            InvalidEvent: where its token may not send events of this name.
         """
+        if self._event_names and event.event not in self._event_names:
+            message = f"This token may not send {event.event!r}: an Owner of {self._team} says what it may."
+            raise InvalidEvent(ErrorCode.EVENT_OUT_OF_SCOPE, message, "event")
         event_id = self._uuid7(number) if event.id is None else str(derive_event_id(self._team, event.id))
         user = event.user_id
         key = f"{self._team}/{event_id if user is None or user == '' else user}".encode()

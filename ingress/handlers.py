@@ -21,6 +21,7 @@ from ingress.envelope import UUID7_RANDOM_BYTES, Arrival, Envelope, Sender, arri
 from ingress.flush import Flush, Outcome
 from ingress.intake import Admit, Intake, Take
 from ingress.producer import Producer
+from ingress.refusals import REFUSED, Asked, Refusals
 from ingress.request import Request
 from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, token_of, wrong_media_type
 from ingress.settings import IngressSettings
@@ -61,7 +62,9 @@ class _Randomness:
 class Events:
     """The routes that take events."""
 
-    def __init__(self, settings: IngressSettings, tokens: TokenSnapshot, producer: Producer) -> None:
+    def __init__(
+        self, settings: IngressSettings, tokens: TokenSnapshot, producer: Producer, refusals: Refusals | None = None
+    ) -> None:
         # Attributes of a pydantic model are slow to read; these are read with each request.
         self._max_event_bytes = settings.ingress_max_event_bytes
         self._max_batch_bytes = settings.ingress_max_batch_bytes
@@ -70,6 +73,7 @@ class Events:
         self._deadline_seconds = settings.ingress_deadline_seconds
         self._tokens = tokens
         self._producer = producer
+        self._refusals = refusals
 
     def event_intake(self) -> Intake:
         """`POST /v1/event`."""
@@ -95,6 +99,9 @@ class Events:
         sender = request.sender
         if sender is not None:
             sender.allowance.tell(answer.headers, time.monotonic())
+            if self._refusals and answer.body.startswith(REFUSED):
+                asked = Asked(request.path, answer.headers[answers.REQUEST_ID], request.sent)
+                self._refusals.note(sender, asked, answer.body, time.time())
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
             cors.tell(answer.headers, origin, self._tokens.origins if sender is None else sender.origins)
@@ -129,6 +136,7 @@ class Events:
         if len(items) > self._max_batch_events:
             message = f"A batch must not hold more than {self._max_batch_events} events; this one has {len(items)}."
             raise InvalidEvent(ErrorCode.TOO_MANY_EVENTS, message, "batch")
+        request.sent = items
         sender.allowance.take(len(items), time.monotonic())
         found = batch.sort(items, sender, _arrival(request, sent_at, len(items)), self._max_event_bytes)
         for code, count in Counter(result.code for result in found.rejected).items():

@@ -44,7 +44,7 @@ class Intake:
             Unavailable: where it was not acknowledged.
         """
         self.admit(request)
-        body = await read_body(request, self.max_body_bytes, self.body_timeout_seconds)
+        request.sent = body = await read_body(request, self.max_body_bytes, self.body_timeout_seconds)
         return await self.take(request, body, name).wait(self.deadline_seconds)
 
     def begin(self, request: Request, name: str, done: Callable[[Delivery], None]) -> None:
@@ -56,4 +56,5 @@ class Intake:
             Unavailable: as `act`.
         """
         self.admit(request)
-        self.take(request, whole_body(request, self.max_body_bytes), name).begin(self.deadline_seconds, done)
+        request.sent = body = whole_body(request, self.max_body_bytes)
+        self.take(request, body, name).begin(self.deadline_seconds, done)

@@ -39,6 +39,7 @@ _OF_POST: Final = (
     ErrorCode.MISSING_TOKEN,
     ErrorCode.UNKNOWN_TOKEN,
     ErrorCode.TEAM_DISABLED,
+    ErrorCode.EVENT_OUT_OF_SCOPE,
     ErrorCode.ORIGIN_NOT_ALLOWED,
     ErrorCode.SLOW_BODY,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
@@ -104,6 +105,7 @@ def _paths() -> Schema:
     return {
         **{f"/v1/{path}": _events(path, post) for path, post in posts.items()},
         **receipts.PATHS,
+        "/v1/token/revoke": {"post": _REVOKE},
         "/livez": _health("live", "Whether the process lives.", {"200": "Live"}),
         "/readyz": _health("ready", "Whether the process should get requests.", {"200": "Ready", "503": "Ready"}),
         "/openapi.json": _health("openapi", "This document.", {"200": "Document"}),
@@ -229,6 +231,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "Live": object_schema({"live": _FACT}, {}, closed=True),
     "Ready": object_schema(dict.fromkeys(("ready", "kafka", "spilling", "tokens", "serving"), _FACT), {}, closed=True),
+    "Done": object_schema({"success": {"const": True}}, {}, closed=True),
     "Document": object_schema({"openapi": {"type": "string"}}, {}),
     **receipts.SCHEMAS,
 }
@@ -273,3 +276,13 @@ _POST_BATCH: Final = _post(
     "BatchAnswer",
     (*_OF_POST, ErrorCode.TOO_MANY_EVENTS),
 )
+_REVOKE: Final[Schema] = {
+    "operationId": "revoke_token",
+    "summary": "Make the token of this very request worthless, for whoever finds one that leaked.",
+    "security": [{name: []} for name in _SECURITY_SCHEMES],
+    "parameters": [ref("parameters", "RequestId")],
+    "responses": {
+        "200": answer("Within two seconds no ingress takes it.", schema("Done")),
+        **refusals((ErrorCode.MISSING_TOKEN, ErrorCode.UNKNOWN_TOKEN, ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE)),
+    },
+}

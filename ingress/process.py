@@ -2,19 +2,21 @@
 
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
-from ingress.settings import IngressSettings
 from schemas import logs
-from schemas.settings import SettingsError, load
+from schemas.settings import Settings, SettingsError, load
 
 SETTINGS_ARE_WRONG = 2
 
+S = TypeVar("S", bound=Settings)
 
-def run(process: Callable[[IngressSettings], None]) -> int:
-    """Run it with the environment's settings and return the exit code."""
+
+def run(name: str, kind: type[S], process: Callable[[S], None]) -> int:
+    """Run it with the environment's settings, whose own begin with its name, and return the exit code."""
     try:
-        settings = load(IngressSettings, "INGRESS_")
-        logs.configure("ingress", settings.log_level, settings.log_format)
+        settings = load(kind, f"{name.upper()}_")
+        logs.configure(name, settings.log_level, settings.log_format)
         process(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - logging may not be configured yet

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from ingress.batch import Item
 from ingress.envelope import Sender
 
 
@@ -10,6 +11,8 @@ class Request(web.BaseRequest):
 
     Attributes:
         sender: who sends, once that is known.
+        sent: the body, or the events that it was cut into, once it is here.
     """
 
     sender: Sender | None = None
+    sent: bytes | list[Item] | None = None

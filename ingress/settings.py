@@ -58,6 +58,10 @@ class IngressSettings(Settings, ReceiptSettings, AccountsSettings):
     ingress_spill_max_bytes: int = Field(
         1 << 30, ge=1 << 20, description="the most that lies there, of all workers; when it is full, the answer is 503"
     )
+    ingress_refusals: bool = Field(
+        True,
+        description="whether refused events of known teams are shown to them on the Live page, by events.refusals",
+    )
     ingress_shutdown_seconds: PositiveFloat = Field(
         20, description="how long requests may take to finish after SIGTERM"
     )

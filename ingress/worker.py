@@ -67,7 +67,7 @@ def main() -> int:
     worker = Worker(int(sys.argv[1]), socket.socket(fileno=sys.stdin.fileno()))
     shared_metrics.share(worker.number)
     try:
-        return run(lambda settings: _start(settings, worker))
+        return run("ingress", IngressSettings, lambda settings: _start(settings, worker))
     finally:
         if os.getppid() != supervisor:
             shutil.rmtree(shared_metrics.folder(), ignore_errors=True)

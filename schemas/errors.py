@@ -50,6 +50,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_TOKEN = "unknown_token", 401, "The token is not known, was revoked, or has expired."
     TEAM_DISABLED = "team_disabled", 403, "The Events API is not enabled for the token's team."
     TOKEN_SCOPE = "token_scope", 403, "The token may send events, and nothing else."
+    EVENT_OUT_OF_SCOPE = "event_out_of_scope", 403, "The token may send events, but none of this name."
     ORIGIN_NOT_ALLOWED = "origin_not_allowed", 403, "The team does not allow web pages of this origin to send events."
     NOT_FOUND = "not_found", 404, "There is nothing at this path."
     EVENT_NOT_FOUND = "event_not_found", 404, "No event of this id was acknowledged to the token's team."

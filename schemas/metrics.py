@@ -14,6 +14,9 @@ HTTP_REQUESTS = Counter("eventsapi_http_requests", "Requests answered", ["route"
 HTTP_REQUEST_SECONDS = Histogram("eventsapi_http_request_seconds", "Request to answer", ["route"], buckets=SECONDS)
 EVENTS_ACCEPTED = Counter("eventsapi_events_accepted", "Events acknowledged to their sender")
 EVENTS_REFUSED = Counter("eventsapi_events_refused", "Events refused or not acknowledged", ["code"])
+REFUSALS_DROPPED = Counter(
+    "eventsapi_refusals_dropped", "Refused events that the Live page is not told of: limit, full or kafka", ["reason"]
+)
 # Of several workers: the sum, or what is worst; `live`, since a worker that died has none of it.
 PRODUCER_PENDING_BYTES = Gauge(
     "eventsapi_producer_pending_bytes", "Bytes that wait for Kafka's acknowledgement", multiprocess_mode="livesum"
@@ -32,6 +35,11 @@ TOKENS_LOADED = Gauge(
 TOKENS_AGE_SECONDS = Gauge("eventsapi_tokens_age_seconds", "Age of that snapshot", multiprocess_mode="livemax")
 HTTP_CONNECTIONS = Gauge("eventsapi_http_connections", "Open connections of producers", multiprocess_mode="livesum")
 INGRESS_READY = Gauge("eventsapi_ingress_ready", "Workers of the ingress that are ready", multiprocess_mode="livesum")
+
+# console
+CONSOLE_SIGN_INS = Counter("eventsapi_console_sign_ins", "Tries to sign in: ok, failed or limited", ["outcome"])
+
+LIVE_VIEWERS = Gauge("eventsapi_live_viewers", "Browsers that look at a Live page")
 
 # stream
 RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")

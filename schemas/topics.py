@@ -1,7 +1,7 @@
 """Topics, consumer groups and record headers: the published contract of what lies in Kafka.
 
-A record keeps its partition number from `events.raw` through `events.normalized` and `events.dead_letter`, so the three
-topics have the same number of partitions.
+A record keeps its partition number from `events.raw` through `events.normalized` and `events.dead_letter`, so these
+three topics have the same number of partitions.
 """
 
 from dataclasses import dataclass
@@ -29,14 +29,20 @@ RAW_PARTITION = "raw_partition"
 
 MAX_RECORD_BYTES = 1 << 20
 DAY_MILLISECONDS = 86_400_000
+REFUSALS_PARTITIONS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic as it should be made."""
+    """One topic as it should be made.
+
+    Attributes:
+        partitions: how many it has, where that is not the operator's choice.
+    """
 
     name: str
     config: dict[str, str]
+    partitions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,11 @@ class Topics:
         return f"{self.prefix}events.dead_letter"
 
     @property
+    def refusals(self) -> str:
+        """Events that the ingress refused, for who watches them pass; no part of the published contract."""
+        return f"{self.prefix}events.refusals"
+
+    @property
     def stream_group(self) -> str:
         """The stream's consumer group."""
         return f"{self.prefix}events-stream"
@@ -80,7 +91,10 @@ class Topics:
             # would be deleted before anyone reads it.
             "message.timestamp.type": "LogAppendTime",
         }
-        return [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter)]
+        specs = [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter)]
+        # Few records, for eyes only: no order beyond one partition's, and a day is long enough.
+        short = {"retention.ms": str(DAY_MILLISECONDS)}
+        return [*specs, TopicSpec(self.refusals, config | short, REFUSALS_PARTITIONS)]
 
 
 def partition_for(key: bytes, partitions: int) -> int:

@@ -16,8 +16,9 @@ import requests
 from aiokafka import AIOKafkaConsumer
 
 from ingress.accounts.database import migrate
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.settings import KafkaSettings
+from tests.accounts import ACTOR
 from tests.services import free_port, process, wait_until
 
 TEAM = "demo"
@@ -96,13 +97,13 @@ class Ingress:
         return self.running.wait(seconds)
 
 
-async def make_accounts(folder: Path) -> tuple[str, str]:
-    """A new accounts database with an enabled team; returns its URL and a token."""
-    url = f"sqlite:///{folder / 'accounts.db'}"
+async def make_accounts(folder: Path, url: str | None = None) -> tuple[str, str]:
+    """A new accounts database with an enabled team, in the folder or at the URL; returns its URL and a token."""
+    url = url or f"sqlite:///{folder / 'accounts.db'}"
     await migrate(url)
-    async with Accounts(url) as accounts:
-        await accounts.create_team(TEAM, datetime.now(UTC))
-        secret, _ = await accounts.create_token(TEAM, "test", datetime.now(UTC))
+    async with open_accounts(url) as accounts:
+        await accounts.create_team(TEAM, datetime.now(UTC), ACTOR)
+        secret, _ = await accounts.create_token(TEAM, "test", datetime.now(UTC), ACTOR)
     return url, secret
 
 

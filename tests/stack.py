@@ -60,8 +60,8 @@ def free_ports() -> list[str]:
     """Options of `events up` with ports that nobody has, nor gets for a connection that it opens."""
     while True:
         first = random.randrange(20_000, 32_000)  # noqa: S311 - below where connections get theirs
-        if all(is_free(first + place) for place in range(7)):
-            names = ("api", "clickhouse", "kafka", "metrics")
+        if all(is_free(first + place) for place in range(9)):
+            names = ("api", "clickhouse", "kafka", "console", "metrics")
             return [f"--{name}-port={first + place}" for place, name in enumerate(names)]
 
 

@@ -7,7 +7,7 @@ from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, end, need_package
 HELP = """Example: eval "$(events env)"
 
 Print shell exports: EVENTS_API_URL, EVENTS_TOKEN (of the demo team), KAFKA_BOOTSTRAP_SERVERS, CLICKHOUSE_URL (with an
-analyst's user and password) and EVENTS_DATA_DIR.
+analyst's user and password), CONSOLE_URL and EVENTS_DATA_DIR.
 
 Exit codes: 0 printed, 3 it does not run.
 """

@@ -71,6 +71,7 @@ def _document(state: "State | None", rows: list[dict[str, Any]], *, running: boo
             "api": addresses.api,
             "kafka": addresses.kafka,
             "clickhouse": addresses.clickhouse,
+            "console": addresses.console,
             "metrics": addresses.metrics,
             "embedded": sorted(addresses.embedded),
         },

@@ -6,8 +6,12 @@ from pathlib import Path
 from deploy.local.demo_token import TEAM, read_token
 from deploy.local.state import write_private
 from ingress.accounts import tokens
+from ingress.accounts.actors import Actor
 from ingress.accounts.database import migrate
-from ingress.accounts.store import Accounts, AlreadyExists
+from ingress.accounts.errors import AlreadyExists
+from ingress.accounts.store import Accounts, open_accounts
+
+LAUNCHER = Actor("events up")
 
 
 async def ensure_demo(accounts_url: str, token_file: Path, now: datetime) -> str:
@@ -17,13 +21,13 @@ async def ensure_demo(accounts_url: str, token_file: Path, now: datetime) -> str
         Unavailable: the accounts database cannot be used.
     """
     await migrate(accounts_url)
-    async with Accounts(accounts_url) as accounts:
+    async with open_accounts(accounts_url) as accounts:
         try:
-            await accounts.create_team(TEAM, now)
+            await accounts.create_team(TEAM, now, LAUNCHER)
         except AlreadyExists:
             if (token := read_token(token_file)) and await _is_live(accounts, token, now):
                 return token
-        token, _ = await accounts.create_token(TEAM, "made by `events up`", now)
+        token, _ = await accounts.create_token(TEAM, "made by `events up`", now, LAUNCHER)
     write_private(token_file, token.encode())
     return token
 

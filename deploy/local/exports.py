@@ -15,7 +15,9 @@ def exports(state: State, layout: Layout) -> dict[str, str]:
         "EVENTS_TOKEN": read_token(layout.token) or "",
         "KAFKA_BOOTSTRAP_SERVERS": state.addresses.kafka,
         "CLICKHOUSE_URL": state.clickhouse_url,
-        # So that `events team` and `events token`, said in the same shell, find this pipeline's accounts.
+        # So that `events team`, `events user` and `events token`, said in the same shell, find this pipeline's
+        # accounts, and their links its console.
+        "CONSOLE_URL": state.addresses.console,
         "EVENTS_DATA_DIR": str(layout.data_dir),
     }
 

@@ -70,12 +70,13 @@ class Options(msgspec.Struct, frozen=True):
     Attributes:
         data_dir: as an absolute path.
         kafka_controller_port: where Kafka talks to itself; None for any free port.
-        metrics_port: ingress, stream and sink take the three ports after it.
+        metrics_port: ingress, stream, sink and console take the four ports after it.
         partitions: of topics that do not exist yet.
     """
 
     data_dir: str
     api_port: int = 8080
+    console_port: int = 8081
     clickhouse_port: int = 8123
     kafka_port: int = 9092
     kafka_controller_port: int | None = None

@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from deploy.local.options import HOST, Options
+from deploy.local.options import HOST, Layout, Options
 from deploy.local.state import Addresses
 
 # From the first to be stopped to the last; whoever is left at its time (in seconds from the first signal) is killed.
 STOP_ORDER: tuple[tuple[tuple[str, ...], float], ...] = (
-    (("ingress",), 2.5),
+    (("ingress", "console"), 2.5),
     (("stream",), 4.0),
     (("sink",), 6.0),
     (("clickhouse", "kafka"), 9.0),
 )
 # As they are listed: the way of an event.
-PROCESSES = ("kafka", "clickhouse", "ingress", "stream", "sink")
-_OURS = ("ingress", "stream", "sink")
-_OWN = ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL", "ACCOUNTS_URL")
+PROCESSES = ("kafka", "clickhouse", "ingress", "stream", "sink", "console")
+_OURS = ("ingress", "stream", "sink", "console")
+_OWN = ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL", "ACCOUNTS_URL", "CONSOLE_URL")
 _SECRETS = frozenset({*_OWN, "KAFKA_SASL_PASSWORD"})
 _LOOPBACK = {"localhost": HOST, "[::1]": HOST, "0.0.0.0": HOST}
 
@@ -77,7 +77,10 @@ class Plan:
     def ports(self) -> list[Port]:
         """What has to be free."""
         options, metrics = self.options, self.addresses.metrics
-        ports = [Port(options.api_port, "--api-port", "ingress")]
+        ports = [
+            Port(options.api_port, "--api-port", "ingress"),
+            Port(options.console_port, "--console-port", "console"),
+        ]
         ports += [Port(_port(metrics[name]), "--metrics-port", f"{name}'s metrics") for name in _OURS]
         if self.embeds("kafka"):
             ports.append(Port(options.kafka_port, "--kafka-port", "kafka"))
@@ -139,10 +142,25 @@ class Plan:
         table = f"table {self.environ.get('CLICKHOUSE_DATABASE', 'warehouse')}.events"
         return self._process("sink", self.addresses.metrics["sink"], table, env)
 
-    def _process(self, name: str, address: str, text: str, env: dict[str, str]) -> ProcessSpec:
+    def console(self, clickhouse_url: str) -> ProcessSpec:
+        """The pages for Owners and operators."""
+        env = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.addresses.kafka,
+            "CLICKHOUSE_URL": clickhouse_url,
+            "ACCOUNTS_URL": self.accounts_url,
+            "CONSOLE_PORT": str(self.options.console_port),
+            "CONSOLE_URL": self.addresses.console,
+            "CONSOLE_API_URL": self.environ.get("CONSOLE_API_URL") or self.addresses.api,
+        }
+        return self._process("console", self.addresses.console, self.addresses.console, env, module="ingress.console")
+
+    def _process(
+        self, name: str, address: str, text: str, env: dict[str, str], *, module: str | None = None
+    ) -> ProcessSpec:
         metrics = self.addresses.metrics[name]
         own = {f"{name.upper()}_METRICS_PORT": str(_port(metrics))}
-        return ProcessSpec(name, _module(name), self._env() | env | own, address, f"{metrics}/readyz", text)
+        command = _module(module or name)
+        return ProcessSpec(name, command, self._env() | env | own, address, f"{metrics}/readyz", text)
 
     def _env(self) -> dict[str, str]:
         """What every child gets: the environment without what is ours to say."""
@@ -166,11 +184,16 @@ def make_plan(options: Options, environ: Mapping[str, str], last: Addresses | No
         api=f"http://{HOST}:{options.api_port}",
         kafka=own_kafka if ours["kafka"] else kafka,
         clickhouse=own_clickhouse if ours["clickhouse"] else without_credentials(clickhouse),
+        console=_console(options, environ.get("CONSOLE_URL", ""), last),
         metrics={name: f"http://{HOST}:{options.metrics_port + place}" for place, name in enumerate(_OURS, 1)},
         embedded=frozenset(name for name, is_ours in ours.items() if is_ours),
     )
-    local_accounts = f"sqlite:///{options.layout.accounts}"
-    return Plan(options, addresses, dict(environ), accounts or local_accounts)
+    return Plan(options, addresses, dict(environ), accounts or local_accounts_url(options.layout))
+
+
+def local_accounts_url(layout: Layout) -> str:
+    """The accounts database of a data folder, where no other is named."""
+    return f"sqlite:///{layout.accounts}"
 
 
 def with_credentials(url: str, user: str, password: str) -> str:
@@ -183,6 +206,13 @@ def without_credentials(url: str) -> str:
     """The same URL with nothing secret in it, query included."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=_host(parts.netloc), query="", fragment="")).rstrip("/")
+
+
+def _console(options: Options, named: str, last: Addresses | None) -> str:
+    """Where browsers find the console: what the environment says, as of a proxy, unless that is what we said before."""
+    own = f"http://{HOST}:{options.console_port}"
+    ours = {_place(address) for address in (own, last.console if last else "") if address.startswith(f"http://{HOST}:")}
+    return own if not named or _place(named) in ours else named
 
 
 def _same(named: str, own: str, last: Addresses | None, service: str) -> bool:

@@ -72,6 +72,7 @@ class Addresses(msgspec.Struct, frozen=True):
 
     Attributes:
         embedded: which of kafka, clickhouse and accounts are ours.
+        console: empty where an older launcher wrote it, which started none.
     """
 
     api: str
@@ -79,6 +80,7 @@ class Addresses(msgspec.Struct, frozen=True):
     clickhouse: str
     metrics: dict[str, str]
     embedded: frozenset[str]
+    console: str = ""
 
 
 class State(msgspec.Struct, frozen=True):

@@ -46,6 +46,7 @@ class Start:
                 clickhouse = steps.create_task(self._clickhouse())
                 token = steps.create_task(self._demo_token(clickhouse))
                 steps.create_task(self._ingress(token, kafka, clickhouse))
+                steps.create_task(self._console(token, kafka, clickhouse))
                 steps.create_task(self._stream(kafka))
                 steps.create_task(self._sink(kafka, clickhouse))
         except* LaunchError as group:
@@ -107,6 +108,13 @@ class Start:
         await token
         await kafka
         await self._process(self._plan.ingress((await clickhouse)[Role.ANALYST]))
+
+    async def _console(
+        self, token: asyncio.Task[str], kafka: asyncio.Task[int], clickhouse: asyncio.Task[Urls]
+    ) -> None:
+        await token
+        await kafka
+        await self._process(self._plan.console((await clickhouse)[Role.ANALYST]))
 
     async def _stream(self, kafka: asyncio.Task[int]) -> None:
         await self._process(self._plan.stream(await kafka))

@@ -6,14 +6,18 @@ import sys
 from pathlib import Path
 
 from deploy.local.demo_token import TEAM, read_token
+from deploy.local.first_user import FirstUser
 from deploy.local.state import State
 
 _EVENT = '{"version": 1, "type": "event", "event": "Purchased an Item", "properties": {"revenue": "39.95"}}'
 _QUERY = f"SELECT event, occurred_at, properties FROM {TEAM}.events FORMAT Vertical"  # noqa: S608 - a constant
 
 
-def summary(state: State, *, detached: bool, secrets: bool) -> str:
-    """Addresses and the next commands; the whole token only where `secrets` may be shown, as on a terminal."""
+def summary(state: State, user: FirstUser | None, *, detached: bool, secrets: bool) -> str:
+    """Addresses and the next commands; the whole token only where `secrets` may be shown, as on a terminal.
+
+    `user` is what there is to say while nobody has signed up.
+    """
     layout = state.layout
     token = read_token(layout.token) or ""
     command = _command()
@@ -22,6 +26,7 @@ def summary(state: State, *, detached: bool, secrets: bool) -> str:
     lines = {
         "API": f"{state.addresses.api}   Kafka {state.addresses.kafka}   ClickHouse {state.addresses.clickhouse}",
         "Token": f"{token if secrets else f'{token[:8]}…{token[-4:]}'}   (team {TEAM}; in {_short(layout.token)})",
+        "Console": _console(state.addresses.console, user, command),
         "Send an event": f'eval "$({command} env{folder})"',
         "": f'curl "$EVENTS_API_URL/v1/event" -H "X-Auth-Token: $EVENTS_TOKEN" '
         f"-H \"Content-Type: application/json\" -d '{_EVENT}'",
@@ -31,6 +36,14 @@ def summary(state: State, *, detached: bool, secrets: bool) -> str:
         "Stop": f"{stop}.  Data stays in {_short(layout.data_dir)}; `{command} down{folder} --delete-data` removes it.",
     }
     return "\n".join(f"{name:<20} {text}" for name, text in lines.items())
+
+
+def _console(address: str, user: FirstUser | None, command: str) -> str:
+    if user is None:
+        return address
+    if user.link is None:
+        return f"{address}   (`{command} user setup` prints the link to your Owner account)"
+    return f"{user.link}   (once; opens your Owner account for team {TEAM})"
 
 
 def _command() -> str:

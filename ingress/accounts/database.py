@@ -1,22 +1,23 @@
-"""Connections to the accounts database, and its migrations.
+"""Connections to the accounts database, its transactions and migrations.
 
-SQLite runs in WAL mode, so that the ingress reads while somebody writes; writers take their lock at once (BEGIN
+SQLite runs in WAL mode, so that everybody reads while somebody writes; writers take their lock at once (BEGIN
 IMMEDIATE) and wait for each other.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from ingress.accounts.errors import AlreadyExists
 from ingress.accounts.settings import database_url
 from schemas.errors import Unavailable
 
@@ -26,15 +27,63 @@ CONNECT_SECONDS = 5
 _MIGRATION_LOCK = 0x6576656E7473
 
 
-def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
+# Set on connections whose transaction will write.
+_WRITES = "accounts_writes"
+
+
+class Database:
+    """The accounts database, for one process; the stores share it.
+
+    Nothing is connected before it is used.  Without `create`, a SQLite file that is not there is missed and not made.
+    """
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        self._engine = open_engine(url, create=create)
+        self._writer = self._engine.execution_options(**{_WRITES: True})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """One transaction that changes nothing.
+
+        Raises:
+            Unavailable: where the database does not answer.
+        """
+        with translated():
+            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """One transaction, committed at the end and rolled back by an error.
+
+        Raises:
+            Unavailable: where the database does not answer.
+            AlreadyExists: where somebody else made the same at the same moment.
+        """
+        try:
+            with translated():
+                async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+                    yield session
+        except IntegrityError as error:
+            raise AlreadyExists("Somebody else made the same at the same moment.") from error
+
+
+def open_engine(url: str, *, create: bool = True) -> AsyncEngine:
     """An engine for the accounts database at this URL; nothing is connected yet.
 
-    A read-only one of SQLite opens the file anew each time: a database that was moved away is missed and one that was
-    put back is found, where an open connection would go on with the old file.
+    That of SQLite opens the file anew each time: a database that was moved away is missed and one that was put back
+    is found, where an open connection would go on with the old file.
     """
     parsed = make_url(database_url(url))
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed, read_only=read_only)
+        return _open_sqlite(parsed, create=create)
     return create_async_engine(
         parsed,
         pool_size=2,
@@ -43,9 +92,9 @@ def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
     )
 
 
-def _open_sqlite(url: URL, *, read_only: bool) -> AsyncEngine:
-    # mode=rw and not ro: a reader in WAL mode makes the -shm file where it is missing.  It does not make the database.
-    mode = "rw" if read_only else "rwc"
+def _open_sqlite(url: URL, *, create: bool) -> AsyncEngine:
+    # Never mode=ro: a reader in WAL mode makes the -shm file where it is missing.
+    mode = "rwc" if create else "rw"
     path = Path(url.database or "accounts.db").absolute()
     engine = create_async_engine(
         url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"}),
@@ -53,20 +102,20 @@ def _open_sqlite(url: URL, *, read_only: bool) -> AsyncEngine:
         # The driver begins no transactions of its own; we do, below, so that DDL is inside them as well.
         connect_args={"isolation_level": None},
     )
-    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
     @event.listens_for(engine.sync_engine, "connect")
     def _configure(connection: DBAPIConnection, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         cursor.execute("PRAGMA foreign_keys = ON")
-        if not read_only:
+        if create:
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # A transaction that reads first and writes later could not wait for others: what it read would be old.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
 
     return engine
 
@@ -81,7 +130,7 @@ async def migrate(url: str) -> None:
     try:
         with translated():
             _make_folder(make_url(database_url(url)))
-            async with engine.begin() as connection:
+            async with engine.execution_options(**{_WRITES: True}).begin() as connection:
                 if engine.dialect.name == "postgresql":
                     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
                 await connection.run_sync(_upgrade)
@@ -107,7 +156,8 @@ def translated() -> Iterator[None]:
 
 def _is_older(error: DBAPIError) -> bool:
     """Whether a table or a column is missing; SQLite has no class of errors for that."""
-    return isinstance(error, ProgrammingError) or str(error.orig).startswith(("no such table", "no such column"))
+    missing = getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}
+    return missing or str(error.orig).startswith(("no such table", "no such column"))
 
 
 def _make_folder(url: URL) -> None:

@@ -19,13 +19,13 @@ ID_CHARACTERS = 12
 
 def mint() -> str:
     """A new token: 190 bits of randomness, so that a plain hash is enough to keep it secret (ASVS 5.0, 6.5.2)."""
-    body = PREFIX + _random(RANDOM_CHARACTERS)
+    body = PREFIX + random_text(RANDOM_CHARACTERS)
     return body + _checksum(body)
 
 
-def mint_id() -> str:
-    """A short public name for a token: for lists, headers and logs."""
-    return "tok_" + _random(ID_CHARACTERS)
+def mint_id(kind: str = "tok") -> str:
+    """A short public name, of a token where nothing else is said: for lists, headers and logs."""
+    return f"{kind}_{random_text(ID_CHARACTERS)}"
 
 
 def is_well_formed(token: str) -> bool:
@@ -44,7 +44,8 @@ def digest(token: str) -> bytes:
     return sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _random(characters: int) -> str:
+def random_text(characters: int = RANDOM_CHARACTERS) -> str:
+    """Base 62, by default enough of it that nobody guesses it: 190 bits."""
     return "".join(secrets.choice(ALPHABET) for _ in range(characters))
 
 

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from deploy.local.clickhouse.settings import EndpointSettings
+from ingress.console.settings import ConsoleSettings
 from ingress.settings import IngressSettings
 from schemas import metrics
 from schemas.errors import ErrorCode
@@ -18,6 +19,7 @@ from stream.settings import StreamSettings
 DOCS = Path(__file__).parents[2] / "docs"
 PROCESSES: dict[str, type[BaseSettings]] = {
     "ingress": IngressSettings,
+    "ingress.console": ConsoleSettings,
     "stream": StreamSettings,
     "sink": SinkSettings,
     "deploy.local.clickhouse": EndpointSettings,

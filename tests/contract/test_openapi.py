@@ -9,6 +9,7 @@ from ingress.handlers import Events
 from ingress.health import Health
 from ingress.producer import Producer
 from ingress.receipts.handler import Receipts
+from ingress.revocation import Revocation
 from ingress.routes import routes
 from ingress.settings import IngressSettings
 from schemas.errors import ErrorCode
@@ -21,8 +22,9 @@ def test_paths_when_compared_with_the_routes() -> None:
     """Every path and method of the listener is described, and nothing else is."""
     # Nothing of these is called: only names are compared.
     health = Health.__new__(Health)
-    events = Events(IngressSettings(), TokenSnapshot.__new__(TokenSnapshot), Producer.__new__(Producer))
-    all_routes = routes(events, health.live, Receipts.__new__(Receipts), health)
+    events = Events(IngressSettings(), TokenSnapshot.__new__(TokenSnapshot), Producer.__new__(Producer), None)
+    receipts, revocation = Receipts.__new__(Receipts), Revocation.__new__(Revocation)
+    all_routes = routes(events, health.live, receipts, revocation, health)
     served = {(route.path, method) for route in all_routes for method in route.methods}
 
     assert {(path, method.upper()) for path, methods in PATHS.items() for method in methods} == served

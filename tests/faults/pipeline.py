@@ -27,10 +27,11 @@ from deploy.local.plan import ProcessSpec, with_credentials
 from deploy.local.reports import Report
 from deploy.topics import create_topics
 from ingress.accounts.database import migrate
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from sink.tables import Tables
 from sink.writer import Writer
+from tests.accounts import ACTOR
 from tests.faults import mortal
 from tests.faults.checker import Violation
 from tests.faults.ledger import Ledger
@@ -213,9 +214,9 @@ async def make_teams(folder: Path) -> list[Team]:
     await migrate(url)
     now = datetime.now(UTC)
     teams = []
-    async with Accounts(url) as accounts:
+    async with open_accounts(url) as accounts:
         for slug in ("acme", "globex"):
-            await accounts.create_team(slug, now)
-            secret, _ = await accounts.create_token(slug, "fault run", now)
+            await accounts.create_team(slug, now, ACTOR)
+            secret, _ = await accounts.create_token(slug, "fault run", now, ACTOR)
             teams.append(Team(slug, secret))
     return teams

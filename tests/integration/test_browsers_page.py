@@ -12,9 +12,10 @@ from typing import NamedTuple
 import pytest
 
 from deploy.topics import create_topics
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.settings import KafkaSettings
 from tests import node
+from tests.accounts import ACTOR
 from tests.contract.reference import DOCS
 from tests.ingress import Ingress, Raw, make_accounts, raw_records, running_ingress
 
@@ -49,8 +50,8 @@ async def world(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
     await create_topics(kafka, 1)
     folder = tmp_path_factory.mktemp("ingress")
     url, _ = await make_accounts(folder)
-    async with Accounts(url) as accounts:
-        await accounts.create_team("acme", datetime.now(UTC))
+    async with open_accounts(url) as accounts:
+        await accounts.create_team("acme", datetime.now(UTC), ACTOR)
     env = {**os.environ, "ACCOUNTS_URL": url}
     shell = ["sh", "-euc", COMMANDS]
     printed = await asyncio.to_thread(

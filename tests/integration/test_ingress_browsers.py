@@ -10,9 +10,10 @@ import pytest
 import requests
 
 from deploy.topics import create_topics
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.errors import ErrorCode
 from schemas.settings import KafkaSettings
+from tests.accounts import ACTOR
 from tests.ingress import Ingress, make_accounts, raw_records, running_ingress
 from tests.services import wait_until
 
@@ -70,11 +71,11 @@ async def world(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
 
 async def make_team(url: str, team: str, *origins: str, events_per_second: int | None = None) -> str:
     """Make a team that allows these origins; returns a token of it."""
-    async with Accounts(url) as accounts:
-        await accounts.create_team(team, datetime.now(UTC))
-        await accounts.change_origins(team, origins, ())
+    async with open_accounts(url) as accounts:
+        await accounts.create_team(team, datetime.now(UTC), ACTOR)
+        await accounts.change_origins(team, origins, (), datetime.now(UTC), ACTOR)
         secret, _ = await accounts.create_token(
-            team, "", datetime.now(UTC), write_only=True, events_per_second=events_per_second
+            team, "", datetime.now(UTC), ACTOR, write_only=True, events_per_second=events_per_second
         )
     return secret
 
@@ -242,13 +243,13 @@ async def test_origins_when_changed(world: World) -> None:
         wait_until(lambda: world.post("/v1/event", token, origin).status_code == status, f"{origin} gives {status}", 10)
         return world.post("/v1/event", token, origin)
 
-    async with Accounts(world.url) as accounts:
-        await accounts.change_origins("changing", [STRANGER], ())
+    async with open_accounts(world.url) as accounts:
+        await accounts.change_origins("changing", [STRANGER], (), datetime.now(UTC), ACTOR)
         assert_readable(wait_for(STRANGER, 200), STRANGER)
-        await accounts.change_origins("changing", ["*"], [STRANGER])
+        await accounts.change_origins("changing", ["*"], [STRANGER], datetime.now(UTC), ACTOR)
         assert_readable(wait_for("null", 200), "*")
         assert_readable(world.post("/v1/event", token, "\u00ff nonsense"), "*")
         assert_readable(world.ask("/v1/event", STRANGER), "*")
         assert_not_allowed(world.post("/v1/event", world.shop, STRANGER))
-        await accounts.change_origins("changing", (), ["*"])
+        await accounts.change_origins("changing", (), ["*"], datetime.now(UTC), ACTOR)
         assert_not_allowed(wait_for("null", 403))

@@ -14,9 +14,10 @@ import pytest
 import requests
 
 from deploy.topics import create_topics
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.errors import ErrorCode
 from schemas.settings import KafkaSettings
+from tests.accounts import ACTOR
 from tests.ingress import GOOD, Ingress, make_accounts, raw_records, running_ingress
 from tests.services import eventually, wait_until
 
@@ -38,14 +39,16 @@ class World(NamedTuple):
     async def team(self, **limits: int) -> str:
         """A token of a new team."""
         name = f"t{uuid.uuid4().hex[:12]}"
-        async with Accounts(self.url) as accounts:
-            await accounts.create_team(name, datetime.now(UTC))
+        async with open_accounts(self.url) as accounts:
+            await accounts.create_team(name, datetime.now(UTC), ACTOR)
         return await self.token(name, **limits)
 
     async def token(self, team: str, events_per_second: int | None = None) -> str:
         """Another token of a team, which the ingress knows already."""
-        async with Accounts(self.url) as accounts:
-            secret, _ = await accounts.create_token(team, "", datetime.now(UTC), events_per_second=events_per_second)
+        async with open_accounts(self.url) as accounts:
+            secret, _ = await accounts.create_token(
+                team, "", datetime.now(UTC), ACTOR, events_per_second=events_per_second
+            )
         # A body that is refused without anything being taken.
         wait_until(lambda: self.ingress.post(secret, content_type="text/html").status_code != 401, "it is known")
         return secret
@@ -157,8 +160,8 @@ async def test_events_when_within_the_limit(world: World) -> None:
 async def test_tokens_when_of_one_team(world: World) -> None:
     """They share the team's limit, and a token that is made afterwards, too: loading it forgives nothing."""
     team = f"t{uuid.uuid4().hex[:12]}"
-    async with Accounts(world.url) as accounts:
-        await accounts.create_team(team, datetime.now(UTC))
+    async with open_accounts(world.url) as accounts:
+        await accounts.create_team(team, datetime.now(UTC), ACTOR)
     first, second = await world.token(team), await world.token(team)
     assert world.batch(first, A_LOT).status_code == 200
 
@@ -171,8 +174,8 @@ async def test_tokens_when_of_one_team(world: World) -> None:
 async def test_token_when_it_has_a_limit_of_its_own(world: World) -> None:
     """It is refused beyond that, while the team's other tokens go on."""
     team = f"t{uuid.uuid4().hex[:12]}"
-    async with Accounts(world.url) as accounts:
-        await accounts.create_team(team, datetime.now(UTC))
+    async with open_accounts(world.url) as accounts:
+        await accounts.create_team(team, datetime.now(UTC), ACTOR)
     limited, other = await world.token(team, events_per_second=1), await world.token(team)
     assert world.batch(limited, 2).status_code == 200
 

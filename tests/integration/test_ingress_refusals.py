@@ -11,9 +11,10 @@ import pytest
 import requests
 
 from deploy.topics import create_topics
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from schemas.errors import ErrorCode
 from schemas.settings import KafkaSettings
+from tests.accounts import ACTOR
 from tests.ingress import Ingress, make_accounts, raw_records, running_ingress
 
 GOOD = b'{"version":1,"type":"event","event":"refused"}'
@@ -44,10 +45,10 @@ async def world(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
     await create_topics(kafka, 2)
     folder = tmp_path_factory.mktemp("ingress")
     url, token = await make_accounts(folder)
-    async with Accounts(url) as accounts:
-        await accounts.create_team("closed", datetime.now(UTC))
-        disabled_token, _ = await accounts.create_token("closed", "", datetime.now(UTC))
-        await accounts.enable_team("closed", enabled=False)
+    async with open_accounts(url) as accounts:
+        await accounts.create_team("closed", datetime.now(UTC), ACTOR)
+        disabled_token, _ = await accounts.create_token("closed", "", datetime.now(UTC), ACTOR)
+        await accounts.enable_team("closed", datetime.now(UTC), ACTOR, enabled=False)
     with running_ingress(kafka, url, folder, ingress_body_timeout_seconds=BODY_TIMEOUT_SECONDS) as ingress:
         yield World(ingress, kafka, token, disabled_token)
 

@@ -13,11 +13,12 @@ import requests
 from pydantic import SecretStr
 
 from deploy.topics import create_topics
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
 from ingress.receipts.look_up import NO_CLICKHOUSE, NOT_ALL_READ, SPILLED
 from schemas.errors import ErrorCode
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import partition_for
+from tests.accounts import ACTOR
 from tests.ingress import TEAM, Ingress, make_accounts, raw_records, running_ingress
 from tests.integration.stream_harness import broker, stream
 from tests.services import PARTITIONS, free_port, kafka_node, running_kafka, wait_until
@@ -77,9 +78,9 @@ async def world(
     await create_topics(kafka, PARTITIONS)
     folder = tmp_path_factory.mktemp("receipts")
     url, token = await make_accounts(folder)
-    async with Accounts(url) as accounts:
-        await accounts.create_team(OTHER_TEAM, datetime.now(UTC))
-        other_token, _ = await accounts.create_token(OTHER_TEAM, "", datetime.now(UTC))
+    async with open_accounts(url) as accounts:
+        await accounts.create_team(OTHER_TEAM, datetime.now(UTC), ACTOR)
+        other_token, _ = await accounts.create_token(OTHER_TEAM, "", datetime.now(UTC), ACTOR)
     with running_ingress(
         kafka,
         url,

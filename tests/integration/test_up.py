@@ -17,7 +17,7 @@ import requests
 from tests.services import wait_until
 from tests.stack import EVENTS, Stack, attached, free_ports, running_stack
 
-NAMES = ["kafka", "clickhouse", "ingress", "stream", "sink"]
+NAMES = ["kafka", "clickhouse", "ingress", "stream", "sink", "console"]
 QUERY = "SELECT event_id FROM demo.events WHERE event = {name:String} FORMAT TSV"
 CURL = """curl -sS "$EVENTS_API_URL/v1/event" -H "X-Auth-Token: $EVENTS_TOKEN" -H "Content-Type: application/json" \\
     -d '{"version": 1, "type": "event", "event": "Posted by curl"}' """
@@ -191,12 +191,13 @@ def test_up_when_its_launcher_was_killed(up: Stack) -> None:
     psutil.Process(document["pid"]).kill()
     assert events("status", stack=up).returncode == 3
     same = [
-        f"--{name}-port={document['addresses'][name].rpartition(':')[2]}" for name in ("api", "clickhouse", "kafka")
+        f"--{name}-port={document['addresses'][name].rpartition(':')[2]}"
+        for name in ("api", "clickhouse", "kafka", "console")
     ]
 
     done = events("up", "--detach", *free_ports(), *same, stack=up)
 
     assert done.returncode == 0, done.stderr
-    assert "left behind: kafka, clickhouse, ingress, stream, sink" in done.stderr
+    assert "left behind: kafka, clickhouse, ingress, stream, sink, console" in done.stderr
     assert not any(process.is_running() for process in left)
     assert len(rows(attached(up.data_dir), "Kept")) == 1

@@ -11,7 +11,7 @@ from schemas.settings import ClickHouseSettings, KafkaSettings
 from tests.services import accepts
 from tests.stack import EVENTS, free_ports
 
-OURS = ["ingress", "stream", "sink"]
+OURS = ["ingress", "stream", "sink", "console"]
 
 
 def test_up_when_the_environment_names_servers(

@@ -7,7 +7,8 @@ import pytest
 
 from deploy.local.demo import ensure_demo
 from ingress.accounts import tokens
-from ingress.accounts.store import Accounts
+from ingress.accounts.store import open_accounts
+from tests.accounts import ACTOR
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -20,7 +21,7 @@ def url(tmp_path: Path) -> str:
 
 async def live(url: str) -> dict[bytes, str]:
     """The team of each token that works, by its digest."""
-    async with Accounts(url) as accounts:
+    async with open_accounts(url) as accounts:
         return {token.digest: token.team for token in await accounts.live_tokens()}
 
 
@@ -40,9 +41,9 @@ async def test_token_when_revoked(url: str, tmp_path: Path) -> None:
     """A revoked token is replaced by one that works."""
     file = tmp_path / "demo-token"
     first = await ensure_demo(url, file, NOW)
-    async with Accounts(url) as accounts:
+    async with open_accounts(url) as accounts:
         (token,) = await accounts.tokens("demo")
-        await accounts.revoke_token(token.id, NOW)
+        await accounts.revoke_token(token.id, NOW, ACTOR)
 
     second = await ensure_demo(url, file, NOW)
 
@@ -57,9 +58,9 @@ async def test_token_when_its_file_is_lost_or_wrong(url: str, tmp_path: Path) ->
     first = await ensure_demo(url, file, NOW)
     file.unlink()
     second = await ensure_demo(url, file, NOW)
-    async with Accounts(url) as accounts:
-        await accounts.create_team("acme", NOW)
-        file.write_text((await accounts.create_token("acme", "", NOW))[0])
+    async with open_accounts(url) as accounts:
+        await accounts.create_team("acme", NOW, ACTOR)
+        file.write_text((await accounts.create_token("acme", "", NOW, ACTOR))[0])
     third = await ensure_demo(url, file, NOW)
 
     assert len({first, second, third}) == 3

@@ -25,7 +25,7 @@ def test_topics_when_prefixed() -> None:
     topics = Topics("dev.")
     names = [spec.name for spec in topics.specs(retention_days=7)]
 
-    assert names == ["dev.events.raw", "dev.events.normalized", "dev.events.dead_letter"]
+    assert names == ["dev.events.raw", "dev.events.normalized", "dev.events.dead_letter", "dev.events.refusals"]
     assert (topics.stream_group, topics.sink_group) == ("dev.events-stream", "dev.events-sink")
 
 

@@ -1,0 +1,106 @@
+"""The wiring of the console: what it is made of, and in which order it starts and stops."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from ingress.accounts.access_log import AccessLog
+from ingress.accounts.database import Database, migrate
+from ingress.accounts.passwords import Passwords
+from ingress.accounts.people import People
+from ingress.accounts.sessions import Sessions
+from ingress.accounts.store import Accounts
+from ingress.console.access import Route
+from ingress.console.assets import Assets
+from ingress.console.forms import MAX_BYTES
+from ingress.console.guard import Guard, guarded
+from ingress.console.live.routes import Live
+from ingress.console.nonces import Nonces
+from ingress.console.pages import Pages
+from ingress.console.routes import routes
+from ingress.console.security import is_reachable_safely
+from ingress.console.services import Services
+from ingress.console.settings import ConsoleSettings
+from ingress.console.throttle import Throttle
+from ingress.lifecycle import stop_signal
+from schemas.errors import Unavailable
+from schemas.health import health_listener
+from schemas.logs import get_logger
+from schemas.settings import cannot_listen
+
+STOP_SECONDS = 2
+
+_log = get_logger(__name__)
+
+
+async def serve(settings: ConsoleSettings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: where it cannot listen.
+    """
+    stop = stop_signal()
+    if not is_reachable_safely(settings.console_url):
+        todo = "browsers keep no cookie of such an address, so nobody can sign in: put TLS in front"
+        _log.warning("console_url_without_tls", url=settings.console_url, todo=todo)
+    url = settings.accounts_url.get_secret_value()
+    try:
+        await migrate(url)
+    except Unavailable as error:
+        _log.warning("accounts_unavailable", reason=str(error))
+    async with (
+        Database(url) as database,
+        health_listener(
+            settings.metrics_host, settings.console_metrics_port, "CONSOLE_METRICS_PORT", lambda: not stop.is_set()
+        ),
+    ):
+        services = make_services(settings, database)
+        async with services.live, _listening(application(services, routes(services)), settings):
+            _log.info("listening", host=settings.console_host, port=settings.console_port)
+            await stop.wait()
+            _log.info("stopping")
+    _log.info("stopped")
+
+
+def make_services(settings: ConsoleSettings, database: Database) -> Services:
+    """Everything that the handlers need."""
+    assets = Assets()
+    return Services(
+        settings=settings,
+        accounts=Accounts(database),
+        people=People(database),
+        sessions=Sessions(database),
+        log=AccessLog(database),
+        passwords=Passwords(),
+        throttle=Throttle(),
+        nonces=Nonces(),
+        assets=assets,
+        pages=Pages(assets),
+        live=Live(settings),
+    )
+
+
+def application(services: Services, table: list[Route]) -> web.Application:
+    """The rows of the table behind the guard, and nothing beside them."""
+    guard = Guard(services.settings, services.sessions, services.pages)
+    app = web.Application(middlewares=guard.middlewares(), client_max_size=MAX_BYTES)
+    app.on_response_prepare.append(guard.add_headers)
+    app.on_shutdown.append(services.live.end_streams)
+    for route in table:
+        app.router.add_route(route.method, route.path, guarded(route))
+    return app
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, settings: ConsoleSettings) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_SECONDS)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, settings.console_host, settings.console_port).start()
+        except OSError as error:
+            raise cannot_listen(settings.console_host, settings.console_port, "CONSOLE_PORT", error) from error
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,78 @@
+"""From a template and what it shows to an answer.
+
+Everything that a template prints is escaped, and a name that it does not know is an error (StrictUndefined).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ingress.accounts.permissions import Permission, can
+from ingress.console.assets import Assets
+from ingress.console.notices import forget, told
+from ingress.console.visits import visitor
+
+# Pages hold secrets now and then, and names of people always: nothing of them stays behind in the browser.
+_HEADERS = {"Cache-Control": "no-store"}
+
+
+class Pages:
+    """The templates, compiled once."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("ingress.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals["asset"] = assets.url
+        self._environment.filters["moment"] = moment
+
+    def answer(
+        self,
+        request: web.Request,
+        template: str,
+        *,
+        status: int = HTTPStatus.OK,
+        headers: Mapping[str, str] | None = None,
+        **context: object,
+    ) -> web.Response:
+        """The page; what was done just before is said on it, and not again."""
+        signed_in = visitor(request)
+        team = request.match_info.get("team")
+        member_of = sorted(signed_in.memberships) if signed_in else []
+
+        def allowed(permission: str) -> bool:
+            return signed_in is not None and can(signed_in, Permission(permission), team)
+
+        notice = told(request)
+        text = self._environment.get_template(template).render(
+            context,
+            signed_in=signed_in,
+            allowed=allowed,
+            teams=member_of,
+            # Only who is in the team is shown the way through it.
+            team=team if team in member_of else None,
+            path=request.path,
+            notice=notice.text if notice else None,
+        )
+        response = web.Response(text=text, content_type="text/html", status=status, headers=_HEADERS)
+        response.headers.update(headers or {})
+        if notice:
+            forget(response)
+        return response
+
+
+def moment(at: datetime) -> Markup:
+    """A time as people and programs read it."""
+    at = at.astimezone(UTC)
+    return Markup('<time datetime="{}">{} UTC</time>').format(
+        at.isoformat(timespec="seconds"), f"{at.day} {at:%b %Y, %H:%M}"
+    )

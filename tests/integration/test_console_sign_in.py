@@ -1,0 +1,336 @@
+"""Signing in, and staying so: sessions, throttling, and requests that are not their user's will."""
+
+import sqlite3
+import uuid
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from ingress.accounts.access_log import Action
+from ingress.accounts.models import Role, User
+from tests.accounts import ACTOR, open_stores
+from tests.console import PASSWORD, SESSION_COOKIE, Console, Visitor, now, running_console
+
+NEW_PASSWORD = "quite another lot of words"
+
+
+@pytest.fixture
+async def user(console: Console) -> User:
+    """Somebody with a team."""
+    return await console.user({await console.team(): Role.OWNER})
+
+
+@pytest.fixture
+def visitor(console: Console) -> Visitor:
+    """A browser at an address of its own, so that no other test spends its tries."""
+    one, two, three = uuid.uuid4().bytes[:3]
+    return console.visitor(f"127.{one}.{two}.{three | 1}")
+
+
+async def last_actions(console: Console, subject: str) -> list[str]:
+    """What the access log has of somebody, newest first."""
+    return [entry.action for entry in await console.stores.log.entries(None, limit=1000) if entry.subject == subject]
+
+
+async def test_sign_in_when_right(console: Console, visitor: Visitor, user: User) -> None:
+    """A right password opens a session whose cookie scripts cannot read and other sites cannot send."""
+    answer = visitor.sign_in(f" {user.email.upper()} ")
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    (cookie,) = [line for line in answer.raw.headers.getlist("Set-Cookie") if line.startswith(SESSION_COOKIE)]
+    attributes = {part.strip() for part in cookie.split(";")[1:]}
+    assert {"HttpOnly", "Secure", "Path=/", "SameSite=Lax"} == attributes
+    assert visitor.get("/account").status_code == 200
+    assert (await last_actions(console, user.email))[0] == Action.SIGNED_IN
+
+
+async def test_sign_in_when_wrong(console: Console, visitor: Visitor, user: User) -> None:
+    """Unknown, disabled, wrong: the same answer, and each is in the access log with its address."""
+    disabled = await console.user()
+    await console.stores.people.change_user(disabled.id, now(), ACTOR, disabled=True)
+    unknown = f"{uuid.uuid4().hex[:12]}@example.com"
+    tries = [(user.email, "not the password"), (unknown, PASSWORD), (disabled.email, PASSWORD)]
+
+    answers = {visitor.sign_in(email, password).text.replace(email, "EMAIL") for email, password in tries}
+
+    assert len(answers) == 1
+    assert "is not right" in answers.pop()
+    assert SESSION_COOKIE not in visitor.cookies
+    for email, _ in tries:
+        entries = [entry for entry in await console.stores.log.entries(None, limit=1000) if entry.subject == email]
+        assert (entries[0].action, entries[0].address) == (Action.SIGN_IN_FAILED, visitor.address)
+
+
+async def test_sign_in_when_tried_often(console: Console, visitor: Visitor, user: User) -> None:
+    """An address that guesses is told to wait, with the right password too; the user elsewhere is not."""
+    answers = [visitor.sign_in(user.email, "not the password") for _ in range(6)]
+
+    assert [answer.status_code for answer in answers] == [422] * 5 + [429]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 30
+    assert f"Wait {answers[-1].headers['Retry-After']} s" in answers[-1].text
+    assert visitor.sign_in(user.email).status_code == 429
+    assert console.visitor("127.0.0.2").sign_in(user.email).status_code == 303
+    assert Action.SIGN_IN_LIMITED in await last_actions(console, user.email)
+
+
+def test_sign_in_when_many_users_are_tried(visitor: Visitor) -> None:
+    """An address that tries one password on many users is told to wait as well."""
+    statuses: list[int] = []
+    while len(statuses) < 60 and 429 not in statuses:
+        statuses.append(visitor.sign_in(f"nobody{len(statuses)}@example.com").status_code)
+
+    assert statuses[:20] == [422] * 20
+    assert statuses[-1] == 429
+
+
+async def test_session_when_prepared(visitor: Visitor, user: User) -> None:
+    """A cookie that somebody put into the browser before is not the one that is signed in (fixation)."""
+    visitor.cookies[SESSION_COOKIE] = "prepared"
+
+    visitor.sign_in(user.email)
+
+    assert visitor.cookies[SESSION_COOKIE] != "prepared"
+    prepared = Visitor(visitor.base_url, cookies={SESSION_COOKIE: "prepared"})
+    assert prepared.get("/account").status_code == 303
+
+
+async def test_session_when_signed_in_again(console: Console, visitor: Visitor, user: User) -> None:
+    """Signing in anew ends the session that the browser had."""
+    visitor.sign_in(user.email)
+    old = Visitor(visitor.base_url, cookies=dict(visitor.cookies))
+
+    visitor.post("/sign-in", {"email": user.email, "password": PASSWORD})
+
+    assert old.get("/account").status_code == 303
+    assert visitor.get("/account").status_code == 200
+    assert len(await console.stores.sessions.of_user(user.id, now())) == 1
+
+
+async def test_session_when_signed_out(visitor: Visitor, user: User) -> None:
+    """After signing out a copy of the cookie is worth nothing."""
+    visitor.sign_in(user.email)
+    copy = Visitor(visitor.base_url, cookies=dict(visitor.cookies))
+
+    answer = visitor.post("/sign-out")
+
+    assert answer.headers["Location"] == "/sign-in"
+    assert SESSION_COOKIE not in visitor.cookies
+    assert "You are signed out." in visitor.get("/sign-in").text
+    assert "You are signed out." not in visitor.get("/sign-in").text
+    assert copy.get("/account").status_code == 303
+
+
+async def test_session_when_idle_or_old(console: Console, user: User) -> None:
+    """A session ends after 12 hours without a request, and after 7 days anyway."""
+    idle = await console.signed_in(user, now() - timedelta(hours=12))
+    old = await console.signed_in(user, now() - timedelta(days=7))
+    with closing(sqlite3.connect(console.database)) as connection:
+        connection.execute(
+            "UPDATE sessions SET last_seen_at = ? WHERE created_at < ?",
+            (f"{now():%F %T.%f}", f"{now() - timedelta(days=1):%F %T.%f}"),
+        )
+        connection.commit()
+
+    assert idle.get("/account").status_code == 303
+    assert old.get("/account").status_code == 303
+
+
+async def test_sessions_when_revoked(console: Console, visitor: Visitor, user: User) -> None:
+    """The account page lists all sessions; each other can be ended, one or all, and nobody else's."""
+    visitor.sign_in(user.email)
+    others = [await console.signed_in(user) for _ in range(3)]
+    stranger = await console.signed_in(await console.user())
+    digests = [session.digest.hex() for session in await console.stores.sessions.of_user(user.id, now())]
+    own = [
+        session.digest.hex()
+        for session in await console.stores.sessions.of_user(user.id, now())
+        if session.user_agent != "a test"
+    ]
+
+    assert all(digest in visitor.get("/account").text for digest in digests if digest not in own)
+    first = next(digest for digest in digests if digest not in own)
+    assert stranger.post("/account/sessions/close", {"session": first}).status_code == 303
+    assert len(await console.stores.sessions.of_user(user.id, now())) == 4
+
+    visitor.post("/account/sessions/close", {"session": first})
+    assert sorted(other.get("/account").status_code for other in others) == [200, 200, 303]
+    visitor.post("/account/sessions/close-others")
+    assert [other.get("/account").status_code for other in others] == [303, 303, 303]
+    assert visitor.get("/account").status_code == 200
+
+
+async def test_password_when_changed(console: Console, visitor: Visitor, user: User) -> None:
+    """It needs the old one and a good new one, and ends all other sessions."""
+    visitor.sign_in(user.email)
+    other = await console.signed_in(user)
+    wrong = visitor.post("/account/password", {"current": "not the password", "password": NEW_PASSWORD})
+    weak = visitor.post("/account/password", {"current": PASSWORD, "password": "short"})
+    assert (wrong.status_code, weak.status_code) == (422, 422)
+    assert "at least 12 characters" in weak.text
+    assert other.get("/account").status_code == 200
+
+    answer = visitor.post("/account/password", {"current": PASSWORD, "password": NEW_PASSWORD})
+
+    assert answer.status_code == 303
+    assert visitor.get("/account").status_code == 200
+    assert other.get("/account").status_code == 303
+    assert console.visitor("127.0.0.3").sign_in(user.email, PASSWORD).status_code == 422
+    assert console.visitor("127.0.0.3").sign_in(user.email, NEW_PASSWORD).status_code == 303
+    assert Action.PASSWORD_CHANGED in await last_actions(console, user.email)
+
+
+async def test_password_when_guessed_in_a_session(console: Console, user: User) -> None:
+    """Who found a browser open cannot try passwords without end, neither to confirm nor to change it."""
+    visitor = await console.signed_in(user)
+    visitor.address = "127.0.9.9"
+
+    answers = [visitor.post("/confirm", {"password": "a guess"}).status_code for _ in range(3)]
+    answers += [visitor.post("/account/password", {"current": "a guess"}).status_code for _ in range(3)]
+
+    assert answers == [422] * 5 + [429]
+    assert Action.CONFIRM_FAILED in await last_actions(console, user.email)
+
+
+async def test_confirm_when_right(console: Console, user: User) -> None:
+    """The password leads back to where it was asked for, and holds for ten minutes."""
+    (team,) = (membership.team for membership in await console.stores.people.memberships(user.id))
+    visitor = await console.signed_in(user, now() - timedelta(minutes=11))
+    form = f"/teams/{team}/tokens/new"
+    assert visitor.get(form).headers["Location"] == f"/confirm?next={form}"
+    assert form in visitor.get(f"/confirm?next={form}").text
+
+    answer = visitor.post("/confirm", {"password": PASSWORD, "next": form})
+
+    assert answer.headers["Location"] == form
+    assert visitor.get(form).status_code == 200
+
+
+async def test_user_when_disabled_or_removed(console: Console, user: User) -> None:
+    """Neither waits for a session to end: the next request counts."""
+    (team,) = (membership.team for membership in await console.stores.people.memberships(user.id))
+    visitor = await console.signed_in(user)
+    assert visitor.get(f"/teams/{team}/settings").status_code == 200
+    second = await console.user({team: Role.OWNER})
+
+    await console.stores.people.remove_member(team, user.id, now(), ACTOR)
+    assert visitor.get(f"/teams/{team}/settings").status_code == 404
+    await console.stores.people.change_user(user.id, now(), ACTOR, disabled=True)
+    assert visitor.get("/account").status_code == 303
+    assert second.id != user.id
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "", "Origin": "https://evil.example"},
+        {"Sec_Fetch_Site": "", "Origin": "null"},
+        {"Sec_Fetch_Site": ""},
+    ],
+)
+async def test_post_when_from_elsewhere(console: Console, user: User, headers: dict[str, str]) -> None:
+    """A form that another page sends with the user's cookie does nothing, at the sign-in too."""
+    (team,) = (membership.team for membership in await console.stores.people.memberships(user.id))
+    visitor = await console.signed_in(user)
+
+    for path in (f"/teams/{team}/origins", "/sign-out", "/sign-in"):
+        answer = visitor.post(path, {"allow": "https://evil.example"}, **headers)
+        assert answer.status_code == 403
+        assert "was not sent from a page of the console" in answer.text
+    assert visitor.get("/account").status_code == 200
+    assert await console.stores.accounts.origins(team) == []
+
+
+async def test_post_when_browser_is_old(console: Console, user: User) -> None:
+    """Without Sec-Fetch-Site, our own Origin is good."""
+    visitor = await console.signed_in(user)
+
+    assert visitor.post("/sign-out", Sec_Fetch_Site="", Origin=console.base_url).status_code == 303
+
+
+def test_host_when_not_ours(console: Console) -> None:
+    """A name that somebody else lets lead here gets no page; the error says what to set."""
+    answer = console.visitor().get("/sign-in", Host="evil.example")
+
+    assert answer.status_code == 421
+    assert "CONSOLE_URL" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("form", "content_type", "status"),
+    [
+        (b"a=" + b"x" * 70_000, "application/x-www-form-urlencoded", 413),
+        (b"{}", "application/json", 415),
+        (b"--x\r\n", "multipart/form-data; boundary=x", 415),
+        (b"email=%ff&password=%00", "application/x-www-form-urlencoded", 422),
+        (b"email=\xff", "application/x-www-form-urlencoded", 400),
+        (b"email=x", "application/x-www-form-urlencoded; charset=nonsense", 400),
+    ],
+)
+def test_form_when_not_one_of_ours(visitor: Visitor, form: bytes, content_type: str, status: int) -> None:
+    """What is too large or no form is refused with a page, and is no error of ours."""
+    answer = visitor.post("/sign-in", form, Content_Type=content_type)
+
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_headers_when_answered(console: Console) -> None:
+    """Every answer carries the policy, errors, redirects and assets too; pages are kept nowhere, assets for ever."""
+    visitor = console.visitor()
+    style = visitor.get("/sign-in").text.partition('rel="stylesheet" href="')[2].partition('"')[0]
+
+    for path, status in (("/sign-in", 200), ("/nowhere", 404), ("/account", 303), (style, 200)):
+        answer = visitor.get(path)
+        assert answer.status_code == status
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert visitor.get("/sign-in").headers["Cache-Control"] == "no-store"
+    assert "immutable" in visitor.get(style).headers["Cache-Control"]
+    assert visitor.get(style, If_None_Match=visitor.get(style).headers["ETag"]).status_code == 304
+
+
+async def test_pages_when_database_is_gone(tmp_path: Path) -> None:
+    """Who is signed in gets a page that says to wait; when the database is back, so are the pages."""
+    database = tmp_path / "accounts.db"
+    async with open_stores(f"sqlite:///{database}") as stores:
+        with running_console(database, stores) as console:
+            visitor = await console.signed_in(await console.user())
+            content = database.read_bytes()
+            database.unlink()
+            database.mkdir()
+            try:
+                answer = visitor.get("/account")
+                assert answer.status_code == 503
+                assert answer.headers["Retry-After"]
+                assert visitor.get("/sign-in").status_code == 503
+                assert console.visitor().get("/sign-in").status_code == 200
+            finally:
+                database.rmdir()
+                database.write_bytes(content)
+
+
+async def test_address_when_behind_a_proxy(tmp_path: Path) -> None:
+    """The visitor's address is what the proxy appended, and not what the visitor made up before it."""
+    database = tmp_path / "accounts.db"
+    async with open_stores(f"sqlite:///{database}") as stores:
+        with running_console(database, stores, console_behind_proxy=True) as console:
+            form = {"email": "nobody@example.com", "password": PASSWORD}
+            console.visitor().post("/sign-in", form, X_Forwarded_For="192.0.2.1, 198.51.100.7")
+
+            (entry,) = await stores.log.entries(None)
+            assert (entry.action, entry.address) == (Action.SIGN_IN_FAILED, "198.51.100.7")
+
+
+def test_operations_when_asked(console: Console) -> None:
+    """Its own port tells that it is ready, and counts what was tried."""
+    assert requests.get(f"{console.operations_url}/readyz", timeout=5).status_code == 200
+    text = requests.get(f"{console.operations_url}/metrics", timeout=5).text
+    assert 'eventsapi_http_requests_total{route="/sign-in",status="200"}' in text
