@@ -15,7 +15,7 @@ from tests.console import PASSWORD, Visitor
 from tests.services import eventually
 from tests.stack import Stack, running_stack
 
-EFFECT_SECONDS = 40
+EFFECT_SECONDS = 2
 STORED_SECONDS = 120
 
 
@@ -33,6 +33,7 @@ def post(line: str) -> requests.Response:
     return requests.post(words[1], words[-1].encode(), headers=headers, timeout=10)
 
 
+@pytest.mark.timeout(300)
 async def test_story_when_told(browser: Browser, fresh: Stack) -> None:
     """Set up, request, enable, create, copy, reload, send, and stored within two minutes; revoke, and refused."""
     started = time.monotonic()
@@ -105,7 +106,7 @@ async def see_stored(page: Page, line: str) -> None:
     answer = await eventually(lambda: _when(line, 200), "the new token is taken")
     row = page.locator("#events li", has_text="My first event").first
     await expect(row).to_contain_text("Stored", timeout=20_000)
-    event_id = answer.json()["id"]
+    event_id = answer["id"]
     await page.get_by_label("Where is my event?").fill(event_id)
     await page.get_by_role("button", name="Find").click()
     await expect(page.get_by_text(event_id).first).to_be_visible()
@@ -115,17 +116,17 @@ async def revoke(page: Page, line: str) -> None:
     """The token is refused within two seconds."""
     await page.goto("/teams/shop/settings")
     await page.get_by_role("link", name="Revoke Shop backend").click()
-    t0 = time.monotonic()
     await page.get_by_role("button", name="Revoke the token").click()
     await expect(page.get_by_role("status")).to_contain_text("revoked")
     refused = await eventually(lambda: _when(line, 401), "the revoked token is refused", EFFECT_SECONDS)
-    assert refused.json()["code"] == "unknown_token"
-    print("TOOK", time.monotonic() - t0)
+    assert refused["code"] == "unknown_token"
 
 
-async def _when(line: str, status: int) -> requests.Response | None:
+async def _when(line: str, status: int) -> dict[str, str]:
+    """The answer's body; empty where its status is another."""
     answer = post(line)
-    return answer if answer.status_code == status else None
+    body: dict[str, str] = answer.json() if answer.status_code == status else {}
+    return body
 
 
 def logs(data_dir: Path) -> list[Path]:
