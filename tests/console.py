@@ -117,9 +117,11 @@ class Console:
         await self.stores.accounts.create_team(slug, now(), ACTOR, enabled=enabled)
         return slug
 
-    async def user(self, roles: Mapping[str, Role] | None = None, *, operator: bool = False) -> User:
+    async def user(
+        self, roles: Mapping[str, Role] | None = None, *, operator: bool = False, email: str | None = None
+    ) -> User:
         """A user that no other test has, with roles by team."""
-        email = f"{uuid.uuid4().hex[:12]}@example.com"
+        email = email or f"{uuid.uuid4().hex[:12]}@example.com"
         people = self.stores.people
         # There is no other way to become a user than a link.
         away = await self.team()
