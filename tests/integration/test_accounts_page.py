@@ -6,15 +6,23 @@ import os
 import sqlite3
 import subprocess
 import sys
+import uuid
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url, text
 
+from ingress.accounts.database import Database
+from ingress.accounts.people import People
+from ingress.accounts.store import Accounts
 from ingress.accounts.tokens import is_well_formed
+from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 from tests import docs
+from tests.accounts import ACTOR, NOW, open_stores
 from tests.ingress import make_accounts, running_ingress
+from tests.postgres_service import database_of_its_own
 from tests.services import wait_until
 
 PAGE = "docs/accounts.md"
@@ -91,6 +99,32 @@ def test_database_when_it_is_postgresql(accounts_url: str, tmp_path: Path) -> No
     assert Shell(tmp_path).run(script.replace(theirs, accounts_url)) == ""
 
 
+async def test_rights_when_granted_as_the_page_says(postgres_url: str) -> None:
+    """With the page's rights the ingress does what it has to, and can make nobody an Owner."""
+    role = f"ingress_{uuid.uuid4().hex[:8]}"
+    async with database_of_its_own(postgres_url) as url, open_stores(url) as stores:
+        await stores.accounts.create_team("acme", NOW, ACTOR)
+        secret, token = await stores.accounts.create_token("acme", "", NOW, ACTOR, event_names=["Paid"])
+        grants = docs.block(PAGE, "sql", "GRANT").replace("TO ingress", f"TO {role}").split(";")
+        async with Database(url) as database, database.writing() as session:
+            for statement in (f"CREATE ROLE {role} LOGIN PASSWORD 'x'", *filter(str.strip, grants)):
+                await session.execute(text(statement))
+        own = make_url(url).set(username=role, password="x").render_as_string(hide_password=False)
+
+        async with Database(own, create=False) as database:
+            accounts = Accounts(database)
+            assert len(await accounts.live_tokens()) == 1
+            await accounts.touch_tokens({token.id: NOW})
+            assert (await accounts.revoke_secret(secret, NOW, ACTOR)).revoked_at == NOW
+            with pytest.raises(Unavailable, match="permission denied"):
+                await People(database).users()
+            with pytest.raises(Unavailable, match="permission denied"):
+                await accounts.create_team("other", NOW, ACTOR)
+        async with Database(url) as database, database.writing() as session:
+            await session.execute(text(f"DROP OWNED BY {role}"))
+            await session.execute(text(f"DROP ROLE {role}"))
+
+
 def test_backup_when_made_as_the_page_says(shell: Shell) -> None:
     """The copy is whole, made while somebody writes."""
     script = docs.block(PAGE, "sh", "VACUUM INTO").replace("accounts-backup.db", str(shell.folder / "copy.db"))
@@ -106,6 +140,14 @@ def test_backup_when_made_as_the_page_says(shell: Shell) -> None:
 
 def test_every_block_when_read() -> None:
     """No code block of the page is left untried."""
-    tried = ["team create", "token create", "token rotate", "token/revoke", "export ACCOUNTS_URL", "VACUUM INTO"]
+    tried = [
+        "team create",
+        "token create",
+        "token rotate",
+        "token/revoke",
+        "export ACCOUNTS_URL",
+        "VACUUM INTO",
+        "GRANT",
+    ]
 
     assert [text for _, text in docs.blocks(PAGE) if not any(words in text for words in tried)] == []
