@@ -136,7 +136,7 @@ class Follower:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
 

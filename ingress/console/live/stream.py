@@ -6,7 +6,6 @@ more gets nothing after LOST_SECONDS.
 
 import asyncio
 import time
-from contextlib import suppress
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
@@ -49,8 +48,16 @@ class Stream:
         response.headers["Cache-Control"] = "no-store"
         await response.prepare(request)
         async with response:
-            with suppress(ConnectionResetError, TimeoutError):
-                await self._send_last(response, await self._stream(request, response))
+            try:
+                last = await self._stream(request, response)
+                async with asyncio.timeout(LAST_WORD_SECONDS):
+                    await _send(response, last)
+            except ConnectionResetError:
+                pass
+            except TimeoutError:
+                # It reads nothing, and would keep the rest of the answer in memory.
+                if request.transport is not None:
+                    request.transport.abort()
         return response
 
     async def _stream(self, request: web.Request, response: EventSourceResponse) -> Message:
@@ -72,8 +79,8 @@ class Stream:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
-        return done.pop().result()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return next(iter(done)).result()
 
     async def _pump(self, response: EventSourceResponse, feed: Feed, given: str | None) -> Message:
         """Send what changes; while a send waits, changes are neither kept nor counted here, but in the ring."""
@@ -106,10 +113,6 @@ class Stream:
     async def _stopping(self) -> Message:
         await self._watch.stopping.wait()
         return messages.end(Ending.STOPPING, STOPPING)
-
-    async def _send_last(self, response: EventSourceResponse, message: Message) -> None:
-        async with asyncio.timeout(LAST_WORD_SECONDS):
-            await _send(response, message)
 
 
 async def _send(response: EventSourceResponse, message: Message) -> None:

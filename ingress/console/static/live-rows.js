@@ -40,7 +40,18 @@ export class Rows {
     entry.fault = told.fault ?? null;
     if (told.sent) entry.sent = told.sent;
     this.changed.add(entry);
+    if (this.entries.size > 2 * MAX_ROWS) this.#dropUndrawn();
     return isNew;
+  }
+
+  // While nothing is drawn, what waits has a bound as well.
+  #dropUndrawn() {
+    for (const entry of this.entries.values()) {
+      if (entry.row) continue;
+      this.entries.delete(entry.key);
+      this.changed.delete(entry);
+      return;
+    }
   }
 
   draw() {
@@ -67,6 +78,7 @@ export class Rows {
     button.type = "button";
     button.setAttribute("aria-haspopup", "dialog");
     button.addEventListener("click", () => this.open(entry));
+    button.addEventListener("animationend", () => button.classList.remove("fresh"));
     entry.row = document.createElement("li");
     entry.row.entry = entry;
     entry.row.append(button);

@@ -16,7 +16,7 @@ const rate = new Chart(part("rate"), "Events per second", "events");
 const freshness = new Chart(part("freshness"), "Seconds from receipt to stored", "seconds");
 
 let paused = false;
-let unseen = new Set();
+let unseen = 0;
 let heard = 0;
 let saidAt = 0;
 let latest = null;
@@ -27,7 +27,7 @@ const feed = new LiveFeed(live.dataset.stream, {
       const isNew = rows.take(told);
       if (isNew) {
         heard += 1;
-        if (paused) unseen.add(told.key);
+        if (paused) unseen += 1;
       }
     }
     if (paused) showPause();
@@ -92,7 +92,7 @@ function showSample(pulse) {
   note.hidden = !isSample;
   if (isSample) {
     const all = last.accepted + last.refused;
-    note.textContent = `A sample: ${number(last.shown)} of ${number(all)} events of the last second are shown.  All are stored.`;
+    note.textContent = `A sample: ${number(last.shown)} of ${number(all)} events of the last second are shown.  All are counted.`;
   }
 }
 
@@ -108,7 +108,7 @@ function trouble(text) {
 }
 
 function showPause() {
-  part("pause").textContent = paused ? (unseen.size ? `Resume · ${number(unseen.size)} new` : "Resume") : "Pause";
+  part("pause").textContent = paused ? (unseen ? `Resume · ${number(unseen)} new` : "Resume") : "Pause";
 }
 
 // For who cannot see the rows come: seldom, since every word is read out.
@@ -123,7 +123,7 @@ const number = (value) => value.toLocaleString("en-US");
 
 part("pause").addEventListener("click", () => {
   paused = !paused;
-  unseen = new Set();
+  unseen = 0;
   showPause();
   if (latest) {
     showState();
