@@ -255,6 +255,7 @@ def test_memory_when_events_are_large_and_many() -> None:
         (b'{"event":"a","userId":12345678901234567890}', "a", "12345678901234567890", True),
         (b'{"name":"Home","type":"page","anonymousId":"an"}', "Home", "an", True),
         (b'{"event":["a"],"userId":true}', "", "", True),
+        (b'{"event":7,"name":8}', "", "", True),
         (b'{"event":"cut', "", "", True),
         (b"\xff\xfe", "", "", False),
         (b"[" * 100_000, "", "", True),
