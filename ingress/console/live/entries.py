@@ -170,7 +170,7 @@ def milliseconds(headers: Headers, name: str) -> int | None:
 
 def _name(member: msgspec.Raw) -> str:
     """An event's name is a string, or it is none."""
-    X
+    return _word(member) if bytes(member)[:1] == b'"' else ""
 
 
 def _word(member: msgspec.Raw) -> str:
