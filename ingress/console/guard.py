@@ -116,7 +116,6 @@ class Guard:
 
 def guarded(route: Route) -> Handler:
     """The row's handler, for whom the row lets in."""
-
     is_operators = route.access is Permission.OPERATE
 
     async def handle(request: web.Request) -> web.StreamResponse:
