@@ -16,6 +16,8 @@ from ingress.console.assets import Assets
 from ingress.console.notices import forget, told
 from ingress.console.visits import visitor
 
+# A line may end between date and time, and nowhere else in them.
+_TOGETHER = "\N{NO-BREAK SPACE}"
 # Pages hold secrets now and then, and names of people always: nothing of them stays behind in the browser.
 _HEADERS = {"Cache-Control": "no-store"}
 
@@ -85,9 +87,9 @@ def _exact(at: datetime) -> str:
 
 
 def _words(at: datetime) -> str:
-    return f"{_date(at)}, {at.astimezone(UTC):%H:%M} UTC"
+    return f"{_date(at)}, {at.astimezone(UTC):%H:%M}{_TOGETHER}UTC"
 
 
 def _date(at: datetime) -> str:
     at = at.astimezone(UTC)
-    return f"{at.day} {at:%b %Y}"
+    return f"{at.day}{_TOGETHER}{at:%b}{_TOGETHER}{at:%Y}"
