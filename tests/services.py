@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,20 +12,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from deploy.local.checks import is_free
 from deploy.local.jars import cache_folder, fetch, locked_jars
 from deploy.local.kafka import KafkaNode
 
 PARTITIONS = 4
 STOP_SECONDS = 20
+FIRST_PORT, PORTS = 10_000, 22_000
 T = TypeVar("T")
+
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on at this moment, and that this process has not been given before.
+
+    Below those that the system gives to connections: one of them could take it before the server does.
+    """
+    while (port := FIRST_PORT + secrets.randbelow(PORTS)) in _given or not is_free(port):
+        pass
+    _given.add(port)
+    return port
 
 
 def accepts(port: int) -> bool:

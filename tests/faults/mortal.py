@@ -39,8 +39,8 @@ CALLS: dict[str, list[tuple[type, str]]] = {
     ],
 }
 
-# A sink asks what is present only where its predecessor has left something undone.
-_BEFORE = {"Writer.present": "after Writer.insert"}
+# A sink asks once where to go on, and asks what is present only where its predecessor has left something undone.
+_BEFORE = {"Source.committed": "before Source.fetch", "Writer.present": "after Writer.insert"}
 
 
 def way_to(step: str) -> list[str]:
