@@ -122,20 +122,20 @@ class Console:
     ) -> User:
         """A user that no other test has, with roles by team."""
         email = email or f"{uuid.uuid4().hex[:12]}@example.com"
-        people = self.stores.people
-        # There is no other way to become a user than a link.
-        away = await self.team()
-        user = await people.accept(
-            await people.invite(away, Role.MEMBER, email, now(), ACTOR), email, PASSWORD_HASH, now(), None
-        )
-        await people.remove_member(away, user.id, now(), ACTOR)
-        for team, role in (roles or {}).items():
+        people, teams = self.stores.people, dict(roles or {})
+        # There is no other way to become a user than a link into a team.
+        first, role = teams.popitem() if teams else (await self.team(), Role.MEMBER)
+        secret = await people.invite(first, role, email, now(), ACTOR)
+        user = await people.accept(secret, email, PASSWORD_HASH, now(), None)
+        if not roles:
+            await people.remove_member(first, user.id, now(), ACTOR)
+        for team, role in teams.items():
             await people.join(await people.invite(team, role, email, now(), ACTOR), user.id, now(), None)
         return await people.change_user(user.id, now(), ACTOR, operator=operator)
 
-    async def signed_in(self, user: User, at: datetime | None = None) -> Visitor:
+    async def signed_in(self, user: User, at: datetime | None = None, user_agent: str = "a test") -> Visitor:
         """A browser in which the user is signed in, since `at`."""
-        secret = await self.stores.sessions.open(user.id, at or now(), "a test", "127.0.0.1")
+        secret = await self.stores.sessions.open(user.id, at or now(), user_agent, "127.0.0.1")
         return Visitor(self.base_url, cookies={SESSION_COOKIE: secret})
 
 

@@ -1,11 +1,12 @@
 """A whole pipeline, started and asked only through the `events` command, as its user would."""
 
 import json
+import os
 import random
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ class Stack:
             "processes"
         ]
         return processes
+
+    def events(self, *arguments: str) -> str:
+        """What the command prints, said in a shell that knows this pipeline."""
+        return _events(*arguments, env=self.env)
 
     def pid(self, name: str) -> int:
         """The process id of one process."""
@@ -65,8 +70,15 @@ def free_ports() -> list[str]:
             return [f"--{name}-port={first + place}" for place, name in enumerate(names)]
 
 
-def _events(*arguments: str) -> str:
-    done = subprocess.run([EVENTS, *arguments], capture_output=True, text=True, check=False, timeout=START_SECONDS)
+def _events(*arguments: str, env: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [EVENTS, *arguments],
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
+    )
     if done.returncode:
         raise RuntimeError(f"events {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -55,17 +55,9 @@ class Links:
             if team is not None:
                 await find_team(session, team)
             await session.execute(delete(Invite).where(Invite.kind == LinkKind.SETUP))
-            link = Invite(
-                digest=b"",
-                kind=LinkKind.SETUP,
-                team=team,
-                role=Role.OWNER if team else None,
-                created_at=now,
-                created_by=actor.label,
-                expires_at=now + lifetime,
-            )
             note(session, Action.SETUP_CREATED, now, actor, team=team)
-            return _add(session, link)
+            role = Role.OWNER if team else None
+            return _make(session, LinkKind.SETUP, now, actor, lifetime, team=team, role=role)
 
     async def invite(  # noqa: PLR0913 - what an invitation is
         self,
@@ -89,18 +81,8 @@ class Links:
             await find_team(session, team)
             if email is not None and await _is_member(session, team, User.email == email):
                 raise AlreadyExists(f"{email} is a member of {team} already.")
-            link = Invite(
-                digest=b"",
-                kind=LinkKind.INVITE,
-                team=team,
-                role=role,
-                email=email,
-                created_at=now,
-                created_by=actor.label,
-                expires_at=now + lifetime,
-            )
             note(session, Action.INVITE_CREATED, now, actor, team=team, subject=email or "anybody", detail=f"as {role}")
-            return _add(session, link)
+            return _make(session, LinkKind.INVITE, now, actor, lifetime, team=team, role=role, email=email)
 
     async def invites(self, team: str, now: datetime) -> Sequence[Invite]:
         """The team's links that may still be used, oldest first."""
@@ -132,17 +114,8 @@ class Links:
             if user is None:
                 raise NotFound(f"There is no user {email}.")
             await session.execute(delete(Invite).where(Invite.kind == LinkKind.RESET, Invite.user_id == user.id))
-            link = Invite(
-                digest=b"",
-                kind=LinkKind.RESET,
-                user_id=user.id,
-                email=user.email,
-                created_at=now,
-                created_by=actor.label,
-                expires_at=now + lifetime,
-            )
             note(session, Action.RESET_CREATED, now, actor, subject=user.email)
-            return _add(session, link)
+            return _make(session, LinkKind.RESET, now, actor, lifetime, email=user.email, user_id=user.id)
 
     async def find_invite(self, secret: str, now: datetime) -> Invite:
         """What a link is for; it stays as it is.
@@ -216,9 +189,30 @@ def _refuse() -> NoReturn:
     raise NotFound("This link was used already, has expired, or was never there.")
 
 
-def _add(session: AsyncSession, link: Invite) -> str:
+def _make(  # noqa: PLR0913 - what a link is
+    session: AsyncSession,
+    kind: LinkKind,
+    now: datetime,
+    actor: Actor,
+    lifetime: timedelta,
+    *,
+    team: str | None = None,
+    role: Role | None = None,
+    email: str | None = None,
+    user_id: str | None = None,
+) -> str:
     secret = random_text()
-    link.digest = digest(secret)
+    link = Invite(
+        digest=digest(secret),
+        kind=kind,
+        created_at=now,
+        created_by=actor.label,
+        expires_at=now + lifetime,
+        team=team,
+        role=role,
+        email=email,
+        user_id=user_id,
+    )
     session.add(link)
     return secret
 

@@ -27,6 +27,7 @@ ERRORS: dict[HTTPStatus, tuple[str, str]] = {
         "The accounts database does not answer.  Events are taken all the same.  Try again in some seconds.",
     ),
 }
+ONLY_OPERATORS = "Only operators of this installation may.  They enable teams, and help users who cannot sign in."
 RETRY_SECONDS = 5
 # Of a form whose one-time word is not good.
 STALE = "This page was too old: nothing was done.  Press the button again."

@@ -11,9 +11,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from ingress.accounts.errors import NotFound
+from ingress.accounts.permissions import Permission
 from ingress.accounts.sessions import Sessions
 from ingress.console.access import Route, Verdict, decide
-from ingress.console.errors import ERRORS, PageError, refusal
+from ingress.console.errors import ERRORS, ONLY_OPERATORS, PageError, refusal
 from ingress.console.pages import Pages
 from ingress.console.security import SAFE_METHODS, allowed_hosts, is_own_will, security_headers
 from ingress.console.settings import ConsoleSettings
@@ -115,6 +116,7 @@ class Guard:
 
 def guarded(route: Route) -> Handler:
     """The row's handler, for whom the row lets in."""
+    is_operators = route.access is Permission.OPERATE
 
     async def handle(request: web.Request) -> web.StreamResponse:
         verdict = decide(route, visitor(request), request.match_info.get("team"), now())
@@ -125,7 +127,7 @@ def guarded(route: Route) -> Handler:
         if verdict is Verdict.NOT_FOUND:
             raise web.HTTPNotFound
         if verdict is Verdict.FORBIDDEN:
-            raise web.HTTPForbidden
+            raise PageError(HTTPStatus.FORBIDDEN, ONLY_OPERATORS) if is_operators else refusal(HTTPStatus.FORBIDDEN)
         return await route.handler(request)
 
     return handle

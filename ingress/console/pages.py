@@ -16,6 +16,8 @@ from ingress.console.assets import Assets
 from ingress.console.notices import forget, told
 from ingress.console.visits import visitor
 
+# A line may end between date and time, and nowhere else in them.
+_TOGETHER = "\N{NO-BREAK SPACE}"
 # Pages hold secrets now and then, and names of people always: nothing of them stays behind in the browser.
 _HEADERS = {"Cache-Control": "no-store"}
 
@@ -33,7 +35,7 @@ class Pages:
             auto_reload=False,
         )
         self._environment.globals["asset"] = assets.url
-        self._environment.filters["moment"] = moment
+        self._environment.filters.update(moment=moment, day=day)
 
     def answer(
         self,
@@ -72,7 +74,22 @@ class Pages:
 
 def moment(at: datetime) -> Markup:
     """A time as people and programs read it."""
+    return Markup('<time datetime="{}">{}</time>').format(_exact(at), _words(at))
+
+
+def day(at: datetime) -> Markup:
+    """The same where the day is enough, and the rest only a look away."""
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(_exact(at), _words(at), _date(at))
+
+
+def _exact(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _words(at: datetime) -> str:
+    return f"{_date(at)}, {at.astimezone(UTC):%H:%M}{_TOGETHER}UTC"
+
+
+def _date(at: datetime) -> str:
     at = at.astimezone(UTC)
-    return Markup('<time datetime="{}">{} UTC</time>').format(
-        at.isoformat(timespec="seconds"), f"{at.day} {at:%b %Y, %H:%M}"
-    )
+    return f"{at.day}{_TOGETHER}{at:%b}{_TOGETHER}{at:%Y}"

@@ -8,7 +8,9 @@ FIRST_EVENT = "My first event"
 
 def curl_line(api_url: str, token: str, event: str = FIRST_EVENT) -> str:
     """One event by curl, ready to run in any POSIX shell; with `token` in it, it is as secret as that."""
-    body = json.dumps({"version": 1, "type": "event", "event": event, "properties": {"hello": "world"}})
+    body = json.dumps(
+        {"version": 1, "type": "event", "event": event, "properties": {"hello": "world"}}, separators=(",", ":")
+    )
     return " \\\n  ".join(
         [
             f"curl {shlex.quote(api_url + '/v1/event')}",

@@ -8,8 +8,11 @@ from playwright.async_api import Page
 
 from ingress.accounts.actors import Actor
 from ingress.accounts.models import Role, User
-from tests.accounts import ACTOR
 from tests.console import Console, Visitor, now
+
+OPS = Actor("command line (ops)")
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) Version/18.6 Mobile/15E148 Safari/604.1"
 
 Steps = Callable[[Page], Awaitable[None]]
 
@@ -77,18 +80,18 @@ NAMES = [
 async def hang(console: Console, team: str = "shop") -> Gallery:
     """Fill a console with a team, its people and tokens, and make a view of each page."""
     stores, empty = console.stores, f"{team}_new"
-    await stores.accounts.create_team(team, now() - timedelta(days=40), ACTOR)
-    await stores.accounts.create_team(empty, now() - timedelta(hours=3), ACTOR, enabled=False)
+    await stores.accounts.create_team(team, now() - timedelta(days=40), OPS)
+    await stores.accounts.create_team(empty, now() - timedelta(hours=3), OPS, enabled=False)
     # As a link looks before there is anybody.
     setup = await _setup_link(console)
     roles = {team: Role.OWNER, empty: Role.OWNER}
     ann = await console.user(roles, operator=True, email=f"ann@{team}.example")
     bob = await console.user({team: Role.MEMBER}, email=f"bob@{team}.example")
     await console.user({team: Role.OWNER}, email=f"carla.from.accounting@{team}.example")
-    owner, member = await console.signed_in(ann), await console.signed_in(bob)
+    owner, member = await console.signed_in(ann, user_agent=FIREFOX), await console.signed_in(bob)
     tokens = await _fill(console, team, ann)
     await stores.accounts.request_events_api(empty, now(), Actor(ann.email, ann.id))
-    long_ago = await console.signed_in(ann, now() - timedelta(hours=1))
+    long_ago = await console.signed_in(ann, now() - timedelta(hours=1), IPHONE)
     invite = await stores.people.invite(team, Role.MEMBER, None, now(), Actor(ann.email, ann.id))
     for_bob = await stores.people.invite(empty, Role.MEMBER, bob.email, now(), Actor(ann.email, ann.id))
     reset = await stores.people.reset(bob.email, now(), Actor(ann.email, ann.id))
@@ -127,7 +130,7 @@ async def hang(console: Console, team: str = "shop") -> Gallery:
 
 
 async def _setup_link(console: Console) -> str:
-    secret = await console.stores.people.set_up(now(), ACTOR, team=None)
+    secret = await console.stores.people.set_up(now(), OPS, team=None)
     return secret or "used"
 
 

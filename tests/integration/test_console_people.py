@@ -225,7 +225,7 @@ async def test_log_when_paged(console: Console, team: str, owner: Visitor) -> No
     assert [f"entry {number}." in first for number in (59, 10, 9)] == [True, True, False]
     assert [f"entry {number}." in second for number in (10, 9, 0)] == [False, True, True]
     assert "of another team" not in first + second
-    assert re.search(r'<time datetime="[^"]+\+00:00">\d+ [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC</time>', first)
+    assert re.search(r'<time datetime="[^"]+\+00:00">\d+\s[A-Z][a-z]{2}\s\d{4}, \d\d:\d\d\sUTC</time>', first)
     operator = await console.signed_in(await console.user(operator=True))
     assert "of another team" in operator.get("/operator/log").text
     for nonsense in ("x", "-1", "9" * 30, "²"):

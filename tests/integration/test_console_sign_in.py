@@ -78,7 +78,7 @@ async def test_sign_in_when_tried_often(console: Console, visitor: Visitor, user
 
 def test_sign_in_when_many_users_are_tried(visitor: Visitor) -> None:
     """An address that tries one password on many users is told to wait as well."""
-    statuses = []
+    statuses: list[int] = []
     while len(statuses) < 60 and 429 not in statuses:
         statuses.append(visitor.sign_in(f"nobody{len(statuses)}@example.com").status_code)
 

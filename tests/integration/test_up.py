@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,14 +85,15 @@ def processes(stack: Stack) -> dict[str, dict[str, Any]]:
 
 
 def test_status_when_up(up: Stack) -> None:
-    """All five run, each with its own pid, and the addresses are told."""
+    """All six run, each with its own pid, and the addresses are told."""
     document = json.loads(events("status", "--json", stack=up).stdout)
 
     assert [process["name"] for process in document["processes"]] == NAMES
     assert {process["state"] for process in document["processes"]} == {"running"}
-    assert len({process["pid"] for process in document["processes"]}) == 5
+    assert len({process["pid"] for process in document["processes"]}) == len(NAMES)
     assert document["ready"]
     assert document["addresses"]["api"] == up.env["EVENTS_API_URL"]
+    assert document["addresses"]["console"] == up.env["CONSOLE_URL"]
     assert "analyst" not in json.dumps(document)
 
 
@@ -120,6 +123,27 @@ def test_secrets_when_up(up: Stack) -> None:
     assert token_file.stat().st_mode & 0o777 == 0o600
     for secret in (up.env["EVENTS_TOKEN"], password):
         assert secret not in commands + logs
+
+
+def test_first_user_when_up(up: Stack) -> None:
+    """What is printed on a terminal, and by `events user setup`, leads to the console's page; a log has neither."""
+    there, terminal = os.openpty()
+    script = "import sys; from pathlib import Path; from deploy.local.options import Layout as layout; "
+    script += "from deploy.local.welcome import welcome; welcome(layout(Path(sys.argv[1])), detached=True)"
+    subprocess.run([sys.executable, "-c", script, up.data_dir], stdout=terminal, check=True, timeout=30)
+    os.close(terminal)
+    printed = os.read(there, 65_536).decode()
+    os.close(there)
+    (first,) = re.findall(r"^Console +(\S+)   \(once; opens your Owner account for team demo\)", printed, re.MULTILINE)
+    assert first.startswith(up.env["CONSOLE_URL"] + "/setup/")
+    assert requests.get(first, timeout=15).status_code == 200
+
+    second = events("user", "setup", stack=up, CONSOLE_URL=up.env["CONSOLE_URL"]).stdout.strip()
+
+    assert requests.get(second, timeout=15).status_code == 200
+    assert requests.get(first, timeout=15).status_code == 404
+    logs = "".join(path.read_text() for path in (up.data_dir / "logs").iterdir())
+    assert not [link for link in (first, second) if link.rpartition("/")[2] in logs]
 
 
 def test_up_when_it_runs_already(up: Stack) -> None:

@@ -35,7 +35,11 @@ def test_up_when_the_environment_names_servers(
     command = [str(EVENTS), "up", *free_ports()]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
         assert up.stdout
-        printed = next((line for line in up.stdout if line.startswith("Stop")), "")
+        lines = []
+        for line in up.stdout:
+            lines.append(line)
+            if line.startswith("Stop"):
+                break
         status = json.loads(events("status", "--json").stdout)
         exports = events("env").stdout
         (folder / "mine.txt").write_text("not of events up")
@@ -43,7 +47,10 @@ def test_up_when_the_environment_names_servers(
         up.send_signal(signal.SIGINT)
         _, said = up.communicate(timeout=15)
 
-    assert "Ctrl-C" in printed, said
+    assert "Ctrl-C" in lines[-1], said
+    (console,) = (line for line in lines if line.startswith("Console"))
+    assert "user setup` prints the link" in console
+    assert "/setup/" not in "".join(lines)
     assert up.returncode == 0
     assert time.monotonic() - began < 10
     assert "\x1b" not in said

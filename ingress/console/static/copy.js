@@ -4,7 +4,7 @@ const SHOWN_MS = 2000;
 export function copyButtons(root) {
   if (!navigator.clipboard) return;
   for (const button of root.querySelectorAll("button[data-copy]")) {
-    const name = button.textContent;
+    const name = [...button.childNodes];
     button.hidden = false;
     button.addEventListener("click", async () => {
       try {
@@ -15,7 +15,7 @@ export function copyButtons(root) {
         button.textContent = "Not allowed";
         say("The browser does not allow copying: select the text instead.");
       }
-      setTimeout(() => { button.textContent = name; }, SHOWN_MS);
+      setTimeout(() => { button.replaceChildren(...name); }, SHOWN_MS);
     });
   }
 }
