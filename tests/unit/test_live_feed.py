@@ -124,12 +124,13 @@ def test_dead_letter_when_read_in_any_order(*, letter_first: bool) -> None:
     assert entry.sent.payload == BODY.decode()
 
 
-def test_dead_letter_when_sink_wrote_it() -> None:
-    """What the sink could not insert was not stored, although it has committed past it; its Avro is no payload."""
+@pytest.mark.parametrize("committed", [5, 6])
+def test_dead_letter_when_sink_wrote_it(committed: int) -> None:
+    """What the sink could not insert was not stored, although it commits past it; its Avro is no payload."""
     feed = Feed(MANY)
     feed.accepted(raw(7), NOW)
     feed.normalized(normalized(7, 5))
-    feed.stored(2, 6, NOW)
+    feed.stored(2, committed, NOW)
 
     feed.dead_letter(dead(7, format=b"envelope.v1")._replace(value=b"\0\1avro"), NOW)
     feed.dead_letter(dead(8, format=b"envelope.v1")._replace(value=b"\0\1avro"), NOW)
@@ -255,6 +256,7 @@ def test_memory_when_events_are_large_and_many() -> None:
         (b'{"event":"a","userId":12345678901234567890}', "a", "12345678901234567890", True),
         (b'{"name":"Home","type":"page","anonymousId":"an"}', "Home", "an", True),
         (b'{"event":["a"],"userId":true}', "", "", True),
+        (b'{"event":7,"name":8}', "", "", True),
         (b'{"event":"cut', "", "", True),
         (b"\xff\xfe", "", "", False),
         (b"[" * 100_000, "", "", True),

@@ -145,7 +145,7 @@ def describe(value: bytes | None) -> Sent:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         sketch = _Sketch()
     return Sent(
-        name=_word(sketch.event) or _word(sketch.name),
+        name=_name(sketch.event) or _name(sketch.name),
         kind=_word(sketch.type),
         user=_word(sketch.user_id) or _word(sketch.anonymous_id),
         sender_id=_word(sketch.id) or _word(sketch.message_id),
@@ -166,6 +166,11 @@ def milliseconds(headers: Headers, name: str) -> int | None:
         return int(msgspec.convert(text(headers, name), _Time).timestamp() * 1000)
     except (msgspec.ValidationError, OverflowError, ValueError):
         return None
+
+
+def _name(member: msgspec.Raw) -> str:
+    """An event's name is a string, or it is none."""
+    return _word(member) if bytes(member)[:1] == b'"' else ""
 
 
 def _word(member: msgspec.Raw) -> str:

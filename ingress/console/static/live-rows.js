@@ -144,10 +144,16 @@ function fill(entry) {
   if (sent.user) what.append(make("span", "sub", sent.user));
   const chips = make("span", "stages");
   const isFault = stages.refused !== undefined || stages.deadLetter !== undefined;
+  let furthest = null;
   for (const [stage, text, kind] of STAGES) {
-    if (stages[stage] !== undefined) chips.append(make("span", `tag ${kind}`, text), " ");
-    else if (!isFault && kind === "good") chips.append(ahead(text));
+    if (stages[stage] !== undefined) {
+      furthest = make("span", `tag ${kind}`, text);
+      chips.append(furthest, " ");
+    } else if (!isFault && kind === "good") {
+      chips.append(ahead(text));
+    }
   }
+  furthest?.classList.add("furthest");
   const parts = [make("span", "at", clock(beganAt(entry))), " ", what, " ", chips];
   if (fault) parts.push(why(fault));
   entry.row.firstElementChild.replaceChildren(...parts);

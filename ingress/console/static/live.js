@@ -6,6 +6,7 @@ import { Rows } from "./live-rows.js";
 import { openFound } from "./live-find.js";
 
 const SAY_EVERY_MS = 10000;
+const SAMPLED_SECONDS = 5;
 const STATES = { live: ["Live", "good"], away: ["Reconnecting", "warn"], paused: ["Paused", "warn"], ended: ["Ended", "bad"] };
 
 const part = (id) => document.getElementById(id);
@@ -18,7 +19,8 @@ const freshness = new Chart(part("freshness"), "Seconds from receipt to stored",
 let paused = false;
 let unseen = 0;
 let heard = 0;
-let saidAt = 0;
+let saidAt = -SAY_EVERY_MS;
+let sampledAt = -SAMPLED_SECONDS;
 let latest = null;
 
 const feed = new LiveFeed(live.dataset.stream, {
@@ -84,16 +86,16 @@ function showState() {
   trouble(left.join("  "));
 }
 
+// It stays for some seconds, so that it can be read.
 function showSample(pulse) {
-  const last = pulse.seconds.at(-1);
-  if (!last) return;
-  const isSample = last.accepted > pulse.limit || last.refused + last.deadLetters > pulse.limit;
   const note = part("sampled");
-  note.hidden = !isSample;
-  if (isSample) {
+  const last = pulse.seconds.at(-1);
+  if (last && (last.accepted > pulse.limit || last.refused + last.deadLetters > pulse.limit)) {
+    sampledAt = pulse.second;
     const all = last.accepted + last.refused;
-    note.textContent = `A sample: ${number(last.shown)} of ${number(all)} events of the last second are shown.  All are counted.`;
+    note.textContent = `A sample: ${number(last.shown)} of ${number(all)} events of a second are shown.  All are counted.`;
   }
+  note.hidden = pulse.second - sampledAt >= SAMPLED_SECONDS;
 }
 
 function mark(state) {
