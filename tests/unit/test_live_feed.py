@@ -124,12 +124,13 @@ def test_dead_letter_when_read_in_any_order(*, letter_first: bool) -> None:
     assert entry.sent.payload == BODY.decode()
 
 
-def test_dead_letter_when_sink_wrote_it() -> None:
-    """What the sink could not insert was not stored, although it has committed past it; its Avro is no payload."""
+@pytest.mark.parametrize("committed", [5, 6])
+def test_dead_letter_when_sink_wrote_it(committed: int) -> None:
+    """What the sink could not insert was not stored, although it commits past it; its Avro is no payload."""
     feed = Feed(MANY)
     feed.accepted(raw(7), NOW)
     feed.normalized(normalized(7, 5))
-    feed.stored(2, 6, NOW)
+    feed.stored(2, committed, NOW)
 
     feed.dead_letter(dead(7, format=b"envelope.v1")._replace(value=b"\0\1avro"), NOW)
     feed.dead_letter(dead(8, format=b"envelope.v1")._replace(value=b"\0\1avro"), NOW)
