@@ -71,11 +71,12 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     sources = Sources(log, warehouse, settings.ingress_spill_dir)
     receipts = Receipts(tokens, sources, settings.ingress_receipts_per_second)
     refusals = Refusals() if settings.ingress_refusals else None
-    telling = [publish_refusals(settings, refusals)] if refusals else []
     events = Events(settings, tokens, producer, refusals)
     paths = routes(events, preflight(tokens), receipts, Revocation(tokens, accounts), health)
-    max_connections = allow_connections(settings.ingress_max_connections)
-    public = PublicServer(paths, settings, health, max_connections)
+    public = PublicServer(paths, settings, health, allow_connections(settings.ingress_max_connections))
+    work = [tokens.keep_fresh(), tokens.use.keep_written(), producer.run()]
+    if refusals:
+        work.append(publish_refusals(settings, refusals))
 
     def measure() -> None:
         producer.measure()
@@ -86,7 +87,7 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
     async with (
         reporting(worker, health.is_ready, measure) if worker else _operations(settings, health.is_ready, measure),
         database,
-        running(tokens.keep_fresh(), tokens.use.keep_written(), producer.run(), *telling) as background,
+        running(*work) as background,
         producer,
         log,
         warehouse or nullcontext(),

@@ -276,6 +276,13 @@ _POST_BATCH: Final = _post(
     "BatchAnswer",
     (*_OF_POST, ErrorCode.TOO_MANY_EVENTS),
 )
+_OF_REVOKE: Final = (
+    ErrorCode.MISSING_TOKEN,
+    ErrorCode.UNKNOWN_TOKEN,
+    ErrorCode.TOKEN_SCOPE,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.UNAVAILABLE,
+)
 _REVOKE: Final[Schema] = {
     "operationId": "revoke_token",
     "summary": "Make the token of this very request worthless, for whoever finds one that leaked.",
@@ -283,6 +290,6 @@ _REVOKE: Final[Schema] = {
     "parameters": [ref("parameters", "RequestId")],
     "responses": {
         "200": answer("Within two seconds no ingress takes it.", schema("Done")),
-        **refusals((ErrorCode.MISSING_TOKEN, ErrorCode.UNKNOWN_TOKEN, ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE)),
+        **refusals(_OF_REVOKE),
     },
 }

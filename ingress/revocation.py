@@ -24,7 +24,7 @@ BURST = 5.0
 
 
 class Revocation:
-    """Makes the token of a request worthless: public ones too, and those of teams that are not enabled.
+    """Makes the token of a request worthless, unless it is a public one; also where its team is not enabled.
 
     Tokens that nobody made are refused from memory, so that they cost the database nothing.
     """
@@ -38,7 +38,7 @@ class Revocation:
         """Revoke it; here it is worthless at once, and with every other ingress within two seconds.
 
         Raises:
-            InvalidEvent: where there is no token in the head of the request, or it is worthless already.
+            InvalidEvent: where there is no token in the head of the request, or it is public or worthless already.
             RateLimited: where this token is revoked too often.
             Unavailable: where the accounts database does not answer.
         """
@@ -46,6 +46,10 @@ class Revocation:
         if secret is None:
             raise no_token(in_body=False)
         holder = self._tokens.known(secret, time.time())
+        if holder.write_only:
+            # Everybody who opens the page could end what the page does.
+            message = "A write-only token is public, and does not revoke itself: an Owner of its team does."
+            raise InvalidEvent(ErrorCode.TOKEN_SCOPE, message)
         if seconds := self._allowance.take(holder.token_id, time.monotonic()):
             raise RateLimited("This token is revoked too often: try again later.", 0, math.ceil(seconds))
         actor = Actor(f"holder of {holder.token_id}", address=request.remote)

@@ -135,7 +135,7 @@ class Console:
 
     async def signed_in(self, user: User, at: datetime | None = None, user_agent: str = "a test") -> Visitor:
         """A browser in which the user is signed in, since `at`."""
-        secret = await self.stores.sessions.open(user.id, at or now(), user_agent, "127.0.0.1")
+        secret = await self.stores.sessions.open(user, at or now(), user_agent, "127.0.0.1")
         return Visitor(self.base_url, cookies={SESSION_COOKIE: secret})
 
 

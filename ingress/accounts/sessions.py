@@ -47,22 +47,22 @@ class Sessions:
         self._database = database
         self._idle, self._absolute = idle, absolute
 
-    async def open(self, user_id: str, now: datetime, user_agent: str, address: str) -> str:
-        """Sign a user in, whose password was just given; returns the secret for the cookie.
+    async def open(self, known: User, now: datetime, user_agent: str, address: str) -> str:
+        """Sign in a user, as they were when their password was given; returns the secret for the cookie.
 
         Raises:
-            NotFound: where there is no such user, or they may not sign in.
+            NotFound: where they may not sign in, or have another password by now.
         """
         secret = random_text()
         async with self._database.writing() as session:
-            # Locked, so that whoever disables the user meanwhile finds this session to close.
-            user = await session.get(User, user_id, with_for_update=True)
-            if user is None or user.disabled_at is not None:
-                raise NotFound(f"There is no user {user_id} who may sign in.")
-            await session.execute(delete(Session).where(Session.user_id == user_id, self._over(now)))
+            # Locked, so that whoever disables the user or sets a password meanwhile finds this session to close.
+            user = await session.get(User, known.id, with_for_update=True)
+            if user is None or user.disabled_at is not None or user.password_hash != known.password_hash:
+                raise NotFound(f"There is no user {known.id} who may sign in with this password.")
+            await session.execute(delete(Session).where(Session.user_id == user.id, self._over(now)))
             opened = Session(
                 digest=digest(secret),
-                user_id=user_id,
+                user_id=user.id,
                 created_at=now,
                 last_seen_at=now,
                 confirmed_at=now,
@@ -70,7 +70,7 @@ class Sessions:
                 address=plain(address, 64),
             )
             session.add(opened)
-            note(session, Action.SIGNED_IN, now, Actor(user.email, user_id, address), subject=user.email)
+            note(session, Action.SIGNED_IN, now, Actor(user.email, user.id, address), subject=user.email)
         return secret
 
     async def find(self, secret: str, now: datetime) -> SignedIn | None:

@@ -44,7 +44,7 @@ class OneTimeLinks:
             return self._page(request, link, email, sentence(error))
         if link.kind is LinkKind.RESET:
             return tell(see("/sign-in"), Notice.PASSWORD_RESET)
-        return await open_session(self._services, request, user.id, "/")
+        return await open_session(self._services, request, user, "/")
 
     async def _join(self, request: web.Request, link: Invite) -> web.Response:
         signed_in = visitor(request)

@@ -53,8 +53,13 @@ class SignIn:
             await self._note(request, Action.SIGN_IN_FAILED, email)
             return self._refuse(request, form)
         self._services.throttle.give_back(address_of(request), email)
+        try:
+            response = await open_session(self._services, request, user, local_path(form.text("next")))
+        except NotFound:
+            # Between the check and now, somebody disabled the user or set another password.
+            return self._refuse(request, form)
         CONSOLE_SIGN_INS.labels(outcome="ok").inc()
-        return await open_session(self._services, request, user.id, local_path(form.text("next")))
+        return response
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """Close the session; its cookie is worthless wherever it was copied to."""
@@ -113,12 +118,12 @@ class SignIn:
         )
 
 
-async def open_session(services: Services, request: web.Request, user_id: str, back: str) -> web.Response:
+async def open_session(services: Services, request: web.Request, user: User, back: str) -> web.Response:
     """Sign the user in, end whatever session this browser had, and go on."""
     address = address_of(request)
     if (old := visitor(request)) is not None:
         await services.sessions.close(old.session.digest, now(), actor_of(request))
-    secret = await services.sessions.open(user_id, now(), request.headers.get("User-Agent", ""), address)
+    secret = await services.sessions.open(user, now(), request.headers.get("User-Agent", ""), address)
     response = see(back)
     response.set_cookie(COOKIE, secret, path="/", secure=True, httponly=True, samesite="Lax")
     return response

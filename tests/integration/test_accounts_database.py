@@ -83,7 +83,7 @@ async def test_migration_when_taken_back(accounts_url: str) -> None:
         await stores.accounts.create_token("acme", "", NOW, ACTOR, event_names=["Signed up"])
         secret = await stores.people.set_up(NOW, ACTOR, team="acme")
         user = await stores.people.accept(secret or "", "ann@example.com", "hash", NOW, None)
-        await stores.sessions.open(user.id, NOW, "", "")
+        await stores.sessions.open(user, NOW, "", "")
 
     await revise(accounts_url, command.downgrade, "0002")
     await migrate(accounts_url)
@@ -100,7 +100,7 @@ async def test_database_when_used(tmp_path: Path) -> None:
         token, _ = await stores.accounts.create_token("acme", "web", NOW, ACTOR)
         link = await stores.people.set_up(NOW, ACTOR, team="acme") or ""
         user = await stores.people.accept(link, "ann@example.com", "hash", NOW, None)
-        session = await stores.sessions.open(user.id, NOW, "", "")
+        session = await stores.sessions.open(user, NOW, "", "")
         reset = await stores.people.reset("ann@example.com", NOW, ACTOR)
 
     with closing(sqlite3.connect(tmp_path / "accounts.db")) as database:

@@ -179,7 +179,7 @@ async def test_join_when_signed_in(stores: Stores) -> None:
 async def test_reset_when_used(stores: Stores) -> None:
     """A reset sets its user's password, whatever address is said, and closes all sessions; the newest link holds."""
     ann = await join(stores.people, "ann@example.com")
-    session = await stores.sessions.open(ann.id, NOW, "Firefox", "192.0.2.7")
+    session = await stores.sessions.open(ann, NOW, "Firefox", "192.0.2.7")
     older = await stores.people.reset("ANN@example.com", NOW, ACTOR)
     secret = await stores.people.reset("ann@example.com", NOW, ACTOR)
     with pytest.raises(NotFound):
@@ -197,7 +197,7 @@ async def test_reset_when_used(stores: Stores) -> None:
 async def test_password_when_changed(stores: Stores) -> None:
     """Changing the password closes all sessions but the one that did it."""
     ann = await join(stores.people, "ann@example.com")
-    here, there = [await stores.sessions.open(ann.id, NOW, "", "") for _ in range(2)]
+    here, there = [await stores.sessions.open(ann, NOW, "", "") for _ in range(2)]
     signed_in = await stores.sessions.find(here, LATER)
     assert signed_in is not None
 
@@ -248,12 +248,22 @@ async def test_owners_when_both_leave_at_once(accounts_url: str, stores: Stores)
 async def test_user_when_disabled(stores: Stores) -> None:
     """A user who is disabled is signed out everywhere and cannot come back; each change is in the log once."""
     ann = await join(stores.people, "ann@example.com")
-    session = await stores.sessions.open(ann.id, NOW, "", "")
+    session = await stores.sessions.open(ann, NOW, "", "")
 
     for _ in range(2):
         await stores.people.change_user(ann.id, LATER, ACTOR, operator=True, disabled=True)
 
     assert await stores.sessions.find(session, LATER) is None
     with pytest.raises(NotFound):
-        await stores.sessions.open(ann.id, LATER, "", "")
+        await stores.sessions.open(ann, LATER, "", "")
     assert (await stores.actions())[-2:] == ["operator_granted", "user_disabled"]
+
+
+async def test_sign_in_when_the_password_is_changed_meanwhile(stores: Stores) -> None:
+    """Whoever has typed the old password a moment before opens no session after it was changed."""
+    ann = await join(stores.people, "ann@example.com")
+
+    await stores.people.set_password(ann.id, "another hash", LATER, ACTOR, keep_session=None)
+
+    with pytest.raises(NotFound):
+        await stores.sessions.open(ann, LATER, "", "")

@@ -30,7 +30,7 @@ async def ann(stores: Stores) -> User:
 
 async def test_session_when_found(stores: Stores, ann: User) -> None:
     """A session tells whose it is and what they may; another secret tells nothing."""
-    secret = await stores.sessions.open(ann.id, NOW, "Firefox\x1b[31m" + "x" * 300, "192.0.2.7")
+    secret = await stores.sessions.open(ann, NOW, "Firefox\x1b[31m" + "x" * 300, "192.0.2.7")
 
     signed_in = await stores.sessions.find(secret, NOW)
 
@@ -43,7 +43,7 @@ async def test_session_when_found(stores: Stores, ann: User) -> None:
 
 async def test_session_when_idle(stores: Stores, ann: User) -> None:
     """A session in use goes on until its absolute end; one that is not used ends after twelve hours."""
-    used, idle = [await stores.sessions.open(ann.id, NOW, "", "") for _ in range(2)]
+    used, idle = [await stores.sessions.open(ann, NOW, "", "") for _ in range(2)]
     for hours in range(6, 7 * 24, 6):
         assert await stores.sessions.find(used, NOW + timedelta(hours=hours)) is not None
 
@@ -56,16 +56,16 @@ async def test_session_when_idle(stores: Stores, ann: User) -> None:
 async def test_session_when_others_ended(stores: Stores, ann: User) -> None:
     """Signing in deletes what has ended of the user's sessions."""
     for _ in range(2):
-        await stores.sessions.open(ann.id, NOW, "", "")
+        await stores.sessions.open(ann, NOW, "", "")
 
-    await stores.sessions.open(ann.id, NOW + timedelta(hours=12), "", "")
+    await stores.sessions.open(ann, NOW + timedelta(hours=12), "", "")
 
     assert len(await stores.sessions.of_user(ann.id, NOW)) == 1
 
 
 async def test_session_when_seen(stores: Stores, ann: User) -> None:
     """When it was last seen is written at most once a minute, and listed."""
-    secret = await stores.sessions.open(ann.id, NOW, "", "")
+    secret = await stores.sessions.open(ann, NOW, "", "")
 
     seen = []
     for seconds in (59, 61, 62):
@@ -77,7 +77,7 @@ async def test_session_when_seen(stores: Stores, ann: User) -> None:
 
 async def test_sessions_when_closed(stores: Stores, ann: User) -> None:
     """A closed session is gone, alone or all others; the log tells once of each."""
-    one, two, three = [await stores.sessions.open(ann.id, NOW, "", "") for _ in range(3)]
+    one, two, three = [await stores.sessions.open(ann, NOW, "", "") for _ in range(3)]
     found = await stores.sessions.find(one, NOW)
     kept = await stores.sessions.find(two, NOW)
     assert found is not None
@@ -95,7 +95,7 @@ async def test_sessions_when_closed(stores: Stores, ann: User) -> None:
 
 async def test_session_when_confirmed(stores: Stores, ann: User) -> None:
     """When the password was given once more is kept."""
-    secret = await stores.sessions.open(ann.id, NOW, "", "")
+    secret = await stores.sessions.open(ann, NOW, "", "")
     before = await stores.sessions.find(secret, NOW)
     assert before is not None
 
