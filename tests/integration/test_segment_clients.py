@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,7 +18,7 @@ import requests
 from schemas.settings import KafkaSettings
 from tests import docs, node, python_clients
 from tests.faults.proxy import proxy
-from tests.ingress import Ingress, running_ingress
+from tests.ingress import GOOD, Ingress, running_ingress
 from tests.services import eventually, wait_until
 from tests.stack import Stack
 
@@ -25,6 +26,7 @@ PAGE = "docs/segment.md"
 CALLS = {"identify", "track", "page", "screen", "group", "alias"}
 HOUR_SECONDS = 3600
 SLOW_SECONDS = 3
+EVENTS_PER_SECOND = 2
 
 # What a client's machine would say an hour too late or too early; the client itself is as it was installed.
 PYTHON_CLOCK = """
@@ -115,13 +117,18 @@ class World(NamedTuple):
         return {row["kind"]: row for row in rows}
 
 
+@contextmanager
+def in_front(stack: Stack, folder: Path, **settings: object) -> Iterator[Ingress]:
+    """One more ingress of the stack's Kafka and accounts, which nobody else calls."""
+    kafka = KafkaSettings(kafka_bootstrap_servers=stack.env["KAFKA_BOOTSTRAP_SERVERS"])
+    with running_ingress(kafka, f"sqlite:///{stack.data_dir / 'accounts.db'}", folder, **settings) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def ingress(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
-    """An ingress of the stack's Kafka and accounts that nobody else calls and that does not wait long for Kafka."""
-    kafka = KafkaSettings(kafka_bootstrap_servers=stack.env["KAFKA_BOOTSTRAP_SERVERS"])
-    accounts_url = f"sqlite:///{stack.data_dir / 'accounts.db'}"
-    folder = tmp_path_factory.mktemp("ingress")
-    with running_ingress(kafka, accounts_url, folder, ingress_deadline_seconds=1) as running:
+    """An ingress that does not wait long for Kafka."""
+    with in_front(stack, tmp_path_factory.mktemp("ingress"), ingress_deadline_seconds=1) as running:
         yield running
 
 
@@ -229,6 +236,25 @@ async def test_calls_when_kafka_is_away(world: World, client: Client) -> None:
 
     assert await running == ""
     assert len(world.by_kind()) == len(CALLS)
+
+
+def test_calls_when_there_are_too_many(world: World, client: Client, tmp_path: Path) -> None:
+    """429 is tried again when the limit allows it, and each call is one row."""
+    with in_front(world.stack, tmp_path, ingress_team_events_per_second=EVENTS_PER_SECOND) as limited:
+        spend(limited, world.stack.env["EVENTS_TOKEN"], 5 * EVENTS_PER_SECOND)
+        world = world._replace(ingress=limited)
+
+        assert world.run(client) == ""
+
+        assert world.answers(429) > 0
+        assert len(world.by_kind()) == len(CALLS)
+
+
+def spend(ingress: Ingress, token: str, events: int) -> None:
+    """Send so many events at once, which is more than may be sent in the next seconds."""
+    body = b'{"batch":[%b]}' % b",".join([GOOD] * events)
+    answer = requests.post(f"{ingress.base_url}/v1/batch", body, headers={"X-Auth-Token": token}, timeout=30)
+    assert answer.status_code == 200
 
 
 def test_calls_when_token_is_wrong(world: World, client: Client) -> None:
