@@ -118,7 +118,7 @@ class World(NamedTuple):
 
 
 @contextmanager
-def in_front(stack: Stack, folder: Path, **settings: object) -> Iterator[Ingress]:
+def in_front(stack: Stack, folder: Path, **settings: Any) -> Iterator[Ingress]:
     """One more ingress of the stack's Kafka and accounts, which nobody else calls."""
     kafka = KafkaSettings(kafka_bootstrap_servers=stack.env["KAFKA_BOOTSTRAP_SERVERS"])
     with running_ingress(kafka, f"sqlite:///{stack.data_dir / 'accounts.db'}", folder, **settings) as running:
