@@ -154,7 +154,11 @@ class World(NamedTuple):
         token, _ = await self.console.stores.accounts.create_token(slug, "test", now(), ACTOR)
         user = await self.console.user()
         await self.join(user.id, slug)
-        wait_until(lambda: self.ingress.post(token, b"{}").status_code == 400, "the ingress knows the token")
+        nobody = f"{self.ingress.base_url}/v1/events/{uuid.uuid4()}"
+        headers = {"X-Auth-Token": token}
+        wait_until(
+            lambda: requests.get(nobody, headers=headers, timeout=30).status_code == 404, "the ingress knows the token"
+        )
         return Team(slug, token, await self.console.signed_in(user))
 
     async def join(self, user_id: str, team: str) -> None:

@@ -118,6 +118,18 @@ async def test_resume_when_viewer_comes_back(world: World) -> None:
         await from_elsewhere.entry("a mark of another console is worth nothing", id=first)
 
 
+async def test_entries_when_looking_just_after(world: World) -> None:
+    """Who sends an event and then looks sees it, whether or not somebody else looks already; it is not counted."""
+    first, second = await world.team(), await world.team()
+    for team in (first, second):
+        world.post(team, event="before")
+    async with looking(first.visitor, first.slug) as viewer, looking(second.visitor, second.slug) as later:
+        for each in (viewer, later):
+            entry = await each.entry("what was just sent is seen", name="before")
+            await each.wait(lambda _, entry=entry: "stored" in entry["stages"], "it is stored")  # type: ignore[misc]
+            assert (each.total("accepted"), each.total("shown")) == (0, 0)
+
+
 async def test_sample_when_much_passes(world: World) -> None:
     """Of more than are shown a second, all are counted, and the limit is told."""
     team = await world.team()

@@ -141,6 +141,23 @@ def test_dead_letter_when_sink_wrote_it(committed: int) -> None:
     assert (alone.stages.stored, alone.sent.payload) == (None, None)
 
 
+def test_entries_when_nobody_looked() -> None:
+    """What was there before anybody looked is shown, and not counted; when it was stored nobody knows."""
+    feed = Feed(1)
+
+    for offset in range(3):
+        feed.accepted(raw(offset)._replace(late=True), NOW)
+        feed.normalized(normalized(offset, offset)._replace(late=True))
+    feed.dead_letter(dead(3)._replace(late=True), NOW)
+    feed.refused(refusal(0)._replace(late=True), NOW)
+    feed.stored(2, 9, NOW)
+
+    assert [entry.stages.stored for entry in shown(feed)[2:]] == [0, 0, 0]
+    assert len(shown(feed)) == 5
+    pulse = feed.pulses.at(NOW)
+    assert (pulse.accepted, pulse.refused, pulse.dead_letters, pulse.shown, pulse.freshness) == (0, 0, 0, 0, None)
+
+
 def test_refusal_when_seen() -> None:
     """A refused event shows what its sender was told."""
     feed = Feed(MANY)

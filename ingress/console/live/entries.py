@@ -28,6 +28,7 @@ class Seen(NamedTuple):
 
     Attributes:
         timestamp_ms: when the broker wrote it, since 1970.
+        late: whether it was there before anybody looked: it is shown, and not counted.
     """
 
     partition: int
@@ -35,10 +36,14 @@ class Seen(NamedTuple):
     timestamp_ms: int
     headers: Headers
     value: bytes | None
+    late: bool = False
 
 
 class Stages(msgspec.Struct, omit_defaults=True, rename="camel"):
-    """When the event came so far, in milliseconds since 1970; None where it has not, or nobody saw it."""
+    """When the event came so far, in milliseconds since 1970; None where it has not, or nobody saw it.
+
+    It is 0 where it did before anybody looked.
+    """
 
     accepted: int | None = None
     refused: int | None = None
@@ -91,6 +96,7 @@ class Entry:
         serial: how many entries of its team came before it.
         changed: the feed's version at its last change.
         told: the feed's version when `sent` became what it is.
+        late: whether nobody looked when it was normalized, so that nobody knows when it was stored.
     """
 
     key: str
@@ -100,6 +106,7 @@ class Entry:
     fault: Fault | None = None
     changed: int = 0
     told: int = 0
+    late: bool = False
 
     @property
     def payload_bytes(self) -> int:

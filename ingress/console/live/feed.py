@@ -97,12 +97,13 @@ class Feed:
 
     def accepted(self, record: Seen, now: float) -> None:
         """A record of the raw topic."""
-        pulse, place = self.pulses.at(now), Place(record.partition, record.offset)
-        pulse.accepted += 1
+        place = Place(record.partition, record.offset)
+        if not record.late:
+            self.pulses.at(now).accepted += 1
         early = self._early.pop(place, None)
         entry = self._entries.get(_key(place))
         if entry is None:
-            entry = self._new(_key(place), sent_of(record, place), now, is_fault=False)
+            entry = self._new(_key(place), sent_of(record, place), None if record.late else now, is_fault=False)
             if entry is None:
                 return
         elif entry.sent.payload is None:
@@ -128,13 +129,15 @@ class Feed:
 
     def dead_letter(self, record: Seen, now: float) -> None:
         """A dead letter, of the stream or of the sink."""
-        self.pulses.at(now).dead_letters += 1
+        if not record.late:
+            self.pulses.at(now).dead_letters += 1
         place = Place(_number(record, topics.RAW_PARTITION), _number(record, topics.RAW_OFFSET))
         key = _key(place) if min(place) >= 0 else f"dead:{record.partition}:{record.offset}"
         entry = self._entries.get(key)
         if entry is None:
             is_raw = record.headers.get(topics.FORMAT) in _FORMATS
-            entry = self._new(key, sent_of(record if is_raw else record._replace(value=None), place), now)
+            sent = sent_of(record if is_raw else record._replace(value=None), place)
+            entry = self._new(key, sent, None if record.late else now)
             if entry is None:
                 return
             entry.stages.accepted = milliseconds(record.headers, topics.RECEIVED_AT)
@@ -146,7 +149,8 @@ class Feed:
 
     def refused(self, record: Seen, now: float) -> None:
         """A record of the refusals."""
-        self.pulses.at(now).refused += 1
+        if not record.late:
+            self.pulses.at(now).refused += 1
         try:
             refused = _refused(record.value or b"")
         except (msgspec.MsgspecError, RecursionError):
@@ -159,7 +163,7 @@ class Feed:
             path=refused.path,
             request_id=refused.request_id,
         )
-        entry = self._new(f"refused:{record.partition}:{record.offset}", sent, now)
+        entry = self._new(f"refused:{record.partition}:{record.offset}", sent, None if record.late else now)
         if entry is not None:
             entry.stages.refused = int(refused.received_at.timestamp() * 1000)
             entry.fault = Fault(refused.code, refused.field, refused.message)
@@ -171,24 +175,25 @@ class Feed:
         for key in [key for key, offset in waiting.items() if offset < committed]:
             del waiting[key]
             entry = self._entries[key]
-            entry.stages.stored = int(now * 1000)
-            if entry.stages.accepted is not None:
+            entry.stages.stored = 0 if entry.late else int(now * 1000)
+            if entry.stages.accepted is not None and not entry.late:
                 self.pulses.at(now).note_freshness(max(0.0, now - entry.stages.accepted / 1000))
             self._touch(entry)
 
     def _normalize(self, entry: Entry, record: Seen) -> None:
         """The first one counts: the sink drops repeats."""
         if entry.stages.normalized is None:
-            entry.stages.normalized = record.timestamp_ms
+            entry.stages.normalized, entry.late = record.timestamp_ms, record.late
             if entry.stages.dead_letter is None:
                 self._unstored.setdefault(record.partition, {})[entry.key] = record.offset
             self._touch(entry)
 
-    def _new(self, key: str, sent: Sent, now: float, *, is_fault: bool = True) -> Entry | None:
-        """A new entry, where one more may be shown in this second."""
-        if not self._budgets[is_fault].take(now):
-            return None
-        self.pulses.at(now).shown += 1
+    def _new(self, key: str, sent: Sent, now: float | None, *, is_fault: bool = True) -> Entry | None:
+        """A new entry, where one more may be shown in this second; None for one that was there before."""
+        if now is not None:
+            if not self._budgets[is_fault].take(now):
+                return None
+            self.pulses.at(now).shown += 1
         entry = Entry(key, self._serial, sent)
         self._serial += 1
         self._entries[key] = entry

@@ -1,4 +1,4 @@
-"""The topics, followed from their end on: the only module of the Live page that knows aiokafka.
+"""The topics, followed from a moment before their end on: the only module of the Live page that knows aiokafka.
 
 It joins no group and commits nothing.  A record's header `team` is read before anything else, and what is nobody's who
 looks is left alone.
@@ -6,7 +6,8 @@ looks is left alone.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, NoReturn
 
@@ -32,6 +33,10 @@ POLL_MILLISECONDS = 100
 POLL_RECORDS = 500
 FETCH_BYTES = 256 << 10
 MAX_BEHIND_RECORDS = 20_000
+# Who has just sent an event, and then looks, wants to see it.
+LOOK_BACK_SECONDS = 60
+LOOK_BACK_RECORDS = 200
+LOOK_BACK_BYTES = 8 << 20
 
 Offsets = dict[TopicPartition, int]
 
@@ -59,6 +64,15 @@ class Follower:
         self._feeds = feeds
         self._names = settings.topics
         self._position: Offsets = {}
+        self._live_from: Offsets = {}
+        self._from_end = False
+        self._recent = _Recent()
+
+    def look_back(self, team: str) -> None:
+        """Show what has just passed to a team at which somebody looks now."""
+        for topic, record in list(self._recent):
+            if time.time() * 1000 - record.timestamp < LOOK_BACK_SECONDS * 1000:
+                self._show(topic, record, time.time(), only=team)
 
     async def run(self) -> NoReturn:
         """Follow, for ever; while Kafka is away, try again with back-off, and go on where it was left."""
@@ -79,7 +93,7 @@ class Follower:
             except UnicodeDecodeError:
                 # A header's name is not UTF-8: aiokafka does not tell whose, and reads no further.
                 failures += 1
-                self._position.clear()
+                self._position, self._from_end = {}, True
                 self.passed_over_at = time.time()
             self.answers = False
             await asyncio.sleep(pause_seconds(failures))
@@ -103,15 +117,19 @@ class Follower:
         return consumer, admin
 
     async def _assign(self, consumer: Any, admin: Any) -> list[TopicPartition]:
-        """Read on where it was left, else from the end; of a partition that is new since, from its beginning."""
-        known, partitions = bool(self._position), await self._partitions(admin)
+        """Read on where it was left, else from a moment ago; of a partition that is new since, from its beginning."""
+        partitions = await self._partitions(admin)
         consumer.assign(partitions)
-        starts = await consumer.beginning_offsets(partitions) if partitions else {}
-        ends = await consumer.end_offsets(partitions) if partitions else {}
-        self._position = {
-            at: min(max(self._position.get(at, starts[at] if known else ends[at]), starts[at]), ends[at])
-            for at in partitions
-        }
+        if partitions:
+            starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+            if self._position:
+                first = starts
+            else:
+                first = ends if self._from_end else await _a_moment_ago(consumer, ends)
+                self._from_end = False
+            position = {at: self._position.get(at, first[at]) for at in partitions}
+            self._position = {at: min(max(offset, starts[at]), ends[at]) for at, offset in position.items()}
+            self._live_from = ends
         for at, offset in self._position.items():
             consumer.seek(at, offset)
         return partitions
@@ -155,18 +173,21 @@ class Follower:
             await asyncio.sleep(0)
 
     def _take(self, topic: str, records: Sequence[ConsumerRecord], now: float) -> None:
-        act = self._action(topic)
         for record in records:
-            feed = self._feed_of(record)
-            if feed is not None:
-                headers = dict(record.headers)
-                act(feed, Seen(record.partition, record.offset, record.timestamp, headers, record.value), now)
+            self._recent.add(topic, record)
+            self._show(topic, record, now)
 
-    def _feed_of(self, record: ConsumerRecord) -> Feed | None:
-        for name, value in record.headers:
-            if name == TEAM:
-                return None if value is None else self._feeds.get(value.decode(errors="replace"))
-        return None
+    def _show(self, topic: str, record: ConsumerRecord, now: float, only: str | None = None) -> None:
+        """Hand a record to the feed of its team; with `only`, of what has passed already, to this team's."""
+        team = _team_of(record)
+        feed = None if team is None or only not in {None, team} else self._feeds.get(team)
+        if feed is not None:
+            at = TopicPartition(topic, record.partition)
+            late = only is not None or record.offset < self._live_from.get(at, 0)
+            seen = Seen(
+                record.partition, record.offset, record.timestamp, dict(record.headers), record.value, late=late
+            )
+            self._action(topic)(feed, seen, now)
 
     def _action(self, topic: str) -> Callable[[Feed, Seen, float], None]:
         names = self._names
@@ -199,6 +220,41 @@ class Follower:
                     asked_at = time.monotonic()
                     if await self._partitions(admin) != partitions:
                         raise _PartitionsChanged
+
+
+class _Recent:
+    """The last records of all topics, whosoever they are, as they were read: a bound on their number and bytes."""
+
+    def __init__(self) -> None:
+        self._records: deque[tuple[str, ConsumerRecord]] = deque()
+        self._bytes = 0
+
+    def __iter__(self) -> Iterator[tuple[str, ConsumerRecord]]:
+        return iter(self._records)
+
+    def add(self, topic: str, record: ConsumerRecord) -> None:
+        """The newest one."""
+        self._records.append((topic, record))
+        self._bytes += len(record.value or b"")
+        while len(self._records) > LOOK_BACK_RECORDS * 4 or self._bytes > LOOK_BACK_BYTES:
+            _, oldest = self._records.popleft()
+            self._bytes -= len(oldest.value or b"")
+
+
+def _team_of(record: ConsumerRecord) -> str | None:
+    for name, value in record.headers:
+        if name == TEAM:
+            return None if value is None else str(value, "utf-8", "replace")
+    return None
+
+
+async def _a_moment_ago(consumer: Any, ends: Offsets) -> Offsets:
+    """Where the last LOOK_BACK_SECONDS begin, LOOK_BACK_RECORDS before the end at most."""
+    since = int((time.time() - LOOK_BACK_SECONDS) * 1000)
+    found = await consumer.offsets_for_times(dict.fromkeys(ends, since))
+    return {
+        at: max(end if found[at] is None else found[at].offset, end - LOOK_BACK_RECORDS) for at, end in ends.items()
+    }
 
 
 async def _committed(admin: Any, group: str, ats: list[TopicPartition]) -> Offsets:

@@ -89,11 +89,14 @@ class Watch:
 
     def _feed(self, team: str) -> Feed:
         feed = self._feeds.get(team)
-        if feed is None:
-            feed = self._feeds[team] = Feed(self.per_second, secrets.token_hex(4))
-        if self._following is None or self._following.done():
+        if feed is not None:
+            return feed
+        feed = self._feeds[team] = Feed(self.per_second, secrets.token_hex(4))
+        if self._following is None:
             self._follower = Follower(self._settings, self._feeds)
             self._following = asyncio.create_task(self._follow(self._follower))
+        else:
+            self._follower.look_back(team)
         return feed
 
     def _forget(self, team: str) -> None:

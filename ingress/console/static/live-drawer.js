@@ -75,6 +75,10 @@ function passed(entry) {
   return STAGES.filter(([stage]) => entry.stages[stage] !== undefined).map(([stage, text, kind]) => {
     const at = entry.stages[stage];
     const line = make("li", kind);
+    if (at === 0) {
+      line.append(make("strong", "", text), make("span", "muted", "  before anybody looked: the receipt says when"));
+      return line;
+    }
     const later = at > began ? `  after ${((at - began) / 1000).toFixed(2)} s` : "";
     line.append(make("strong", "", text), ` ${clock(at)} UTC`, make("span", "muted", later));
     return line;
