@@ -37,12 +37,12 @@ async def main(wanted: list[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         async with running_chromium() as browser:
             if plain := [name for name in names if name != LIVE]:
-                async with _console(Path(temporary) / "accounts.db") as console:
+                async with _console(Path(temporary) / "plain" / "accounts.db") as console:
                     gallery = await hang(console)
                     for name in plain:
                         await _shoot(browser, name, gallery[name])
             if LIVE in names:
-                await _shoot_live(browser, Path(temporary))
+                await _shoot_live(browser, Path(temporary) / "stack")
 
 
 async def _shoot_live(browser: Browser, folder: Path) -> None:
