@@ -242,6 +242,10 @@ async def test_page_when_checked_by_axe(browser: Browser, world: World, size: tu
         for name, view in (("page", None), ("drawer", look.row("Dead letter").get_by_role("button"))):
             if view:
                 await view.click()
+            # What fades in has little contrast until it is there.
+            await page.evaluate(
+                "Promise.allSettled(document.getAnimations().map(it => it.finished)).then(() => undefined)"
+            )
             found = await Axe().run(page)
             assert found.violations_count == 0, f"{name}: {found.generate_report()}"
             assert await page.evaluate("document.documentElement.scrollWidth") <= size[0], name

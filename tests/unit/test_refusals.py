@@ -90,6 +90,17 @@ def test_body_when_it_holds_a_token(before: str, escaped: set[int]) -> None:
     assert token[:14] not in shown
 
 
+@pytest.mark.parametrize("beyond", range(1, 42, 4))
+def test_body_when_cut_goes_through_a_token(beyond: int) -> None:
+    """Of a token that begins before the cut not even the first characters are told."""
+    token = mint()
+    body = b"x" * (MAX_BODY_BYTES - beyond) + token.encode()
+
+    (refused,) = refusals_in(WRONG, Asked("/v1/event", "r1", body), NOW)
+
+    assert (refused.body or "").strip("x") == "*" * beyond
+
+
 def test_message_when_it_holds_a_token() -> None:
     """What repeats the input is masked with the rest."""
     token = mint()

@@ -84,18 +84,26 @@ class Follower:
                         consumer, admin = await self._connect(stack)
                         partitions = await self._assign(consumer, admin)
                     failures, self.answers = 0, True
-                    await self._follow(consumer, admin, partitions)
+                    try:
+                        await self._follow(consumer, admin, partitions)
+                    finally:
+                        self.answers = False
             except _PartitionsChanged:
                 continue
             except (KafkaError, TimeoutError, OSError) as error:
                 failures += 1
                 _log.warning("live_without_kafka", reason=repr(error))
+            except asyncio.CancelledError:
+                # aiokafka cancels who waits for an answer when its connection is lost.
+                if _is_cancelled():
+                    raise
+                failures += 1
+                _log.warning("live_without_kafka", reason="the connection was lost")
             except UnicodeDecodeError:
                 # A header's name is not UTF-8: aiokafka does not tell whose, and reads no further.
                 failures += 1
                 self._position, self._from_end = {}, True
                 self.passed_over_at = time.time()
-            self.answers = False
             await asyncio.sleep(pause_seconds(failures))
 
     async def _connect(self, stack: AsyncExitStack) -> tuple[Any, Any]:
@@ -239,6 +247,12 @@ class _Recent:
         while len(self._records) > LOOK_BACK_RECORDS * 4 or self._bytes > LOOK_BACK_BYTES:
             _, oldest = self._records.popleft()
             self._bytes -= len(oldest.value or b"")
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants this task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _team_of(record: ConsumerRecord) -> str | None:
