@@ -157,7 +157,7 @@ class World(NamedTuple):
         nobody = f"{self.ingress.base_url}/v1/events/{uuid.uuid4()}"
         headers = {"X-Auth-Token": token}
         wait_until(
-            lambda: requests.get(nobody, headers=headers, timeout=30).status_code == 404, "the ingress knows the token"
+            lambda: requests.get(nobody, headers=headers, timeout=30).status_code != 401, "the ingress knows the token"
         )
         return Team(slug, token, await self.console.signed_in(user))
 
