@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingress.backoff import pause_seconds
+from ingress.cancellation import is_asked_for
 from ingress.refusals import RefusalRecord, Refusals
 from schemas.logs import get_logger
 from schemas.metrics import REFUSALS_DROPPED
@@ -42,7 +43,9 @@ async def _send(kafka: AIOKafkaProducer, topic: str, record: RefusalRecord) -> N
     """Hand one record over; waits while too many are under way."""
     try:
         sent: asyncio.Future[object] = await kafka.send(topic, record.value, headers=record.headers)
-    except KafkaError as error:
+    except (KafkaError, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and is_asked_for():
+            raise
         _drop(error)
     else:
         sent.add_done_callback(_count_failure)
@@ -72,13 +75,12 @@ async def _connected(settings: KafkaSettings) -> AIOKafkaProducer:
         )
         try:
             await kafka.start()
-        except (KafkaError, OSError) as error:
+        except (KafkaError, OSError, asyncio.CancelledError) as error:
             await kafka.stop()
+            if isinstance(error, asyncio.CancelledError) and is_asked_for():
+                raise
             failures += 1
             _log.debug("refusals_without_kafka", reason=repr(error))
             await asyncio.sleep(pause_seconds(failures))
-        except asyncio.CancelledError:
-            await kafka.stop()
-            raise
         else:
             return kafka

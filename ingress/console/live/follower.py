@@ -17,6 +17,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgre
 from aiokafka.structs import ConsumerRecord
 
 from ingress.backoff import pause_seconds
+from ingress.cancellation import is_asked_for
 from ingress.console.live.entries import Seen
 from ingress.console.live.feed import Feed
 from schemas.logs import get_logger
@@ -94,8 +95,7 @@ class Follower:
                 failures += 1
                 _log.warning("live_without_kafka", reason=repr(error))
             except asyncio.CancelledError:
-                # aiokafka cancels who waits for an answer when its connection is lost.
-                if _is_cancelled():
+                if is_asked_for():
                     raise
                 failures += 1
                 _log.warning("live_without_kafka", reason="the connection was lost")
@@ -247,12 +247,6 @@ class _Recent:
         while len(self._records) > LOOK_BACK_RECORDS * 4 or self._bytes > LOOK_BACK_BYTES:
             _, oldest = self._records.popleft()
             self._bytes -= len(oldest.value or b"")
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody wants this task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _team_of(record: ConsumerRecord) -> str | None:
