@@ -21,8 +21,10 @@ from ingress.accounts.errors import AlreadyExists
 from ingress.accounts.settings import database_url
 from schemas.errors import Unavailable
 
-BUSY_MILLISECONDS = 5_000
 CONNECT_SECONDS = 5
+# How long a statement may take, and its wait for who writes; a migration waits for others that start at the same time.
+STATEMENT_SECONDS = 5
+MIGRATION_SECONDS = 60
 # Any number that no other program locks in the same database.
 _MIGRATION_LOCK = 0x6576656E7473
 
@@ -75,7 +77,7 @@ class Database:
             raise AlreadyExists("Somebody else made the same at the same moment.") from error
 
 
-def open_engine(url: str, *, create: bool = True) -> AsyncEngine:
+def open_engine(url: str, *, create: bool = True, statement_seconds: int = STATEMENT_SECONDS) -> AsyncEngine:
     """An engine for the accounts database at this URL; nothing is connected yet.
 
     That of SQLite opens the file anew each time: a database that was moved away is missed and one that was put back
@@ -83,16 +85,16 @@ def open_engine(url: str, *, create: bool = True) -> AsyncEngine:
     """
     parsed = make_url(database_url(url))
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed, create=create)
+        return _open_sqlite(parsed, statement_seconds, create=create)
     return create_async_engine(
         parsed,
         pool_size=2,
         pool_pre_ping=True,
-        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": CONNECT_SECONDS},
+        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": statement_seconds},
     )
 
 
-def _open_sqlite(url: URL, *, create: bool) -> AsyncEngine:
+def _open_sqlite(url: URL, busy_seconds: int, *, create: bool) -> AsyncEngine:
     # Never mode=ro: a reader in WAL mode makes the -shm file where it is missing.
     mode = "rwc" if create else "rw"
     path = Path(url.database or "accounts.db").absolute()
@@ -106,7 +108,7 @@ def _open_sqlite(url: URL, *, create: bool) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _configure(connection: DBAPIConnection, _record: Any) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        cursor.execute(f"PRAGMA busy_timeout = {busy_seconds * 1000}")
         cursor.execute("PRAGMA foreign_keys = ON")
         if create:
             cursor.execute("PRAGMA journal_mode = WAL")
@@ -126,7 +128,7 @@ async def migrate(url: str) -> None:
     Raises:
         Unavailable: where the database cannot be reached or written.
     """
-    engine = open_engine(url)
+    engine = open_engine(url, statement_seconds=MIGRATION_SECONDS)
     try:
         with translated():
             _make_folder(make_url(database_url(url)))
