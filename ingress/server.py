@@ -103,11 +103,6 @@ class PublicServer(web.Server):
         """What this path is; one of an unknown path, where it is none."""
         return self._routes.get(path) or self._routes.get(f"{path.rpartition('/')[0]}/{PARAMETER}", self._other)
 
-    def _begin(self) -> float:
-        """A request begins; returns the time that `_end` is to be given."""
-        self._in_flight += 1
-        return time.perf_counter()
-
     def _refused(self, error: Refusal, route: Route, request: Request, name: str) -> Answer:
         """The answer to a request that is refused; it is counted."""
         answer = answers.refused(error, name)
@@ -121,18 +116,19 @@ class PublicServer(web.Server):
             answer.force_close()
         return answer
 
-    def _end(self, route: Route, request: Request, answer: Answer | None, started: float) -> None:
-        """The request has its answer, or has failed."""
-        self._in_flight -= 1
-        if self._drained and not self._in_flight and not self._drained.done():
-            self._drained.set_result(None)
-        if answer is None:
-            return
+    def _complete(self, route: Route, request: Request, answer: Answer, started: float) -> None:
+        """Add to an answer what all of the path carry, and count it."""
         if route.finish is not None:
             route.finish(request, answer)
         if not self._health.serving or self._is_excess(request.protocol):
             answer.force_close()
         route.count(answer.status, time.perf_counter() - started)
+
+    def _ended(self) -> None:
+        """A request is answered, or has failed."""
+        self._in_flight -= 1
+        if self._drained and not self._in_flight and not self._drained.done():
+            self._drained.set_result(None)
 
     def _is_excess(self, connection: web.RequestHandler) -> bool:
         """Whether this connection is one too many."""
@@ -144,40 +140,47 @@ class PublicServer(web.Server):
         if route is None or route.intake is None or message.method != hdrs.METH_POST or self._is_excess(connection):
             return False
         request = Request(message, body, connection, None, None, self._loop)  # type: ignore[arg-type]  # unused
-        name, started = answers.request_id(request), self._begin()
+        name, started = answers.request_id(request), time.perf_counter()
+        self._in_flight += 1
 
         def send(answer: Answer) -> None:
-            self._end(route, request, answer, started)
+            self._complete(route, request, answer, started)
             connection.send(request, answer)
 
         def done(delivery: Delivery) -> None:
             try:
-                send(delivery.answer())
-            except Unavailable as error:
-                send(self._refused(error, route, request, name))
-            except Exception:  # noqa: BLE001 - a bug, and logged as one
-                # The others who wait for the same flush have nothing to do with it.
+                try:
+                    answer = delivery.answer()
+                except Unavailable as error:
+                    answer = self._refused(error, route, request, name)
+                send(answer)
+            except Exception:  # noqa: BLE001 - a bug, of which the others who wait for the same flush know nothing
                 _log.exception("not_answered", route=route.path)
                 connection.force_close()
+            finally:
+                self._ended()
 
         try:
             route.intake.begin(request, name, done)
         except REFUSALS as error:
+            self._ended()
             send(self._refused(error, route, request, name))
         except BaseException:
-            self._end(route, request, None, started)
+            self._ended()
             raise
         return True
 
     async def _answer(self, request: Request) -> Answer:
-        route, started, answer = self._route(request.path), self._begin(), None
-        name = answers.request_id(request)
+        route, name, started = self._route(request.path), answers.request_id(request), time.perf_counter()
+        self._in_flight += 1
         try:
-            answer = await self._find(route, request)(request, name)
-        except REFUSALS as error:
-            answer = self._refused(error, route, request, name)
+            try:
+                answer = await self._find(route, request)(request, name)
+            except REFUSALS as error:
+                answer = self._refused(error, route, request, name)
+            self._complete(route, request, answer, started)
         finally:
-            self._end(route, request, answer, started)
+            self._ended()
         return answer
 
     def _find(self, route: Route, request: Request) -> Act:
