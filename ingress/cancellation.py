@@ -5,9 +5,23 @@ which looks to them as if their own task had been cancelled.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka.errors import KafkaConnectionError
 
 
-def is_asked_for() -> bool:
-    """Whether a CancelledError that was just caught means that this task is to end."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+@contextmanager
+def told_apart() -> Iterator[None]:
+    """Turn a lost connection into the error that it is; who is cancelled stays cancelled.
+
+    Raises:
+        KafkaConnectionError: where the connection was lost.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise KafkaConnectionError("the connection was lost") from error

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingress.backoff import pause_seconds
-from ingress.cancellation import is_asked_for
+from ingress.cancellation import told_apart
 from ingress.refusals import RefusalRecord, Refusals
 from schemas.logs import get_logger
 from schemas.metrics import REFUSALS_DROPPED
@@ -42,10 +42,9 @@ async def publish_refusals(settings: KafkaSettings, refusals: Refusals) -> None:
 async def _send(kafka: AIOKafkaProducer, topic: str, record: RefusalRecord) -> None:
     """Hand one record over; waits while too many are under way."""
     try:
-        sent: asyncio.Future[object] = await kafka.send(topic, record.value, headers=record.headers)
-    except (KafkaError, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and is_asked_for():
-            raise
+        with told_apart():
+            sent: asyncio.Future[object] = await kafka.send(topic, record.value, headers=record.headers)
+    except KafkaError as error:
         _drop(error)
     else:
         sent.add_done_callback(_count_failure)
@@ -74,13 +73,15 @@ async def _connected(settings: KafkaSettings) -> AIOKafkaProducer:
             request_timeout_ms=REQUEST_SECONDS * 1_000,
         )
         try:
-            await kafka.start()
-        except (KafkaError, OSError, asyncio.CancelledError) as error:
+            with told_apart():
+                await kafka.start()
+        except (KafkaError, OSError) as error:
             await kafka.stop()
-            if isinstance(error, asyncio.CancelledError) and is_asked_for():
-                raise
             failures += 1
             _log.debug("refusals_without_kafka", reason=repr(error))
             await asyncio.sleep(pause_seconds(failures))
+        except asyncio.CancelledError:
+            await kafka.stop()
+            raise
         else:
             return kafka

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from ingress.cancellation import is_asked_for
+from ingress.cancellation import told_apart
 from ingress.receipts.evidence import Place, Record, Span, Trace, Wanted
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
@@ -135,11 +135,10 @@ class RecordLog:
         """The clients, for one look-up."""
         async with self._turn:
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    yield self._clients or await self._connect()
-            except (KafkaError, TimeoutError, OSError, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_asked_for():
-                    raise
+                with told_apart():
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        yield self._clients or await self._connect()
+            except (KafkaError, TimeoutError, OSError) as error:
                 _log.warning("receipt_without_kafka", reason=repr(error))
                 await self._disconnect()
                 raise Unavailable("Kafka does not answer: ask again in a moment.") from error

@@ -17,7 +17,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgre
 from aiokafka.structs import ConsumerRecord
 
 from ingress.backoff import pause_seconds
-from ingress.cancellation import is_asked_for
+from ingress.cancellation import told_apart
 from ingress.console.live.entries import Seen
 from ingress.console.live.feed import Feed
 from schemas.logs import get_logger
@@ -81,6 +81,7 @@ class Follower:
         while True:
             try:
                 async with AsyncExitStack() as stack:
+                    stack.enter_context(told_apart())
                     async with asyncio.timeout(CONNECT_SECONDS):
                         consumer, admin = await self._connect(stack)
                         partitions = await self._assign(consumer, admin)
@@ -94,11 +95,6 @@ class Follower:
             except (KafkaError, TimeoutError, OSError) as error:
                 failures += 1
                 _log.warning("live_without_kafka", reason=repr(error))
-            except asyncio.CancelledError:
-                if is_asked_for():
-                    raise
-                failures += 1
-                _log.warning("live_without_kafka", reason="the connection was lost")
             except UnicodeDecodeError:
                 # A header's name is not UTF-8: aiokafka does not tell whose, and reads no further.
                 failures += 1
