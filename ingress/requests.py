@@ -94,6 +94,9 @@ def _plain(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 async def _received(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
+    if request.content.is_eof():
+        # It came after the head, but before anybody asked for it: no timer is needed.
+        return request.content.read_nowait()
     try:
         async with asyncio.timeout(timeout_seconds):
             return await request.read()
