@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from ingress.allowance import Allowance
 from ingress.batch import Item, Status
 from ingress.envelope import Sender
-from ingress.receipts.allowance import Allowance
 from schemas.errors import ErrorCode
 from schemas.metrics import REFUSALS_DROPPED
 from schemas.topics import Headers

@@ -10,10 +10,10 @@ from ingress import answers
 from ingress.accounts.actors import Actor
 from ingress.accounts.errors import NotFound
 from ingress.accounts.store import Accounts
+from ingress.allowance import Allowance
 from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
 from ingress.limits import RateLimited
-from ingress.receipts.allowance import Allowance
 from ingress.requests import no_token, token_of
 from schemas.errors import ErrorCode, InvalidEvent
 

@@ -7,11 +7,11 @@ from uuid import UUID
 from aiohttp import web
 
 from ingress import answers
+from ingress.allowance import Allowance
 from ingress.answer import Answer
 from ingress.auth import TokenSnapshot
 from ingress.envelope import Sender
 from ingress.limits import RateLimited
-from ingress.receipts.allowance import Allowance
 from ingress.receipts.evidence import Wanted
 from ingress.receipts.look_up import Sources, look_up
 from ingress.requests import no_token, token_of

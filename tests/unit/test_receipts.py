@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from ingress.receipts.allowance import Allowance
+from ingress.allowance import Allowance
 from ingress.receipts.evidence import CLOCKS_MILLISECONDS, Evidence, Record, Row, Span, Trace, Wanted
 from ingress.receipts.receipt import MAX_SENDINGS, Receipt, State, raw_places, write_receipt
 from schemas.topics import Topics

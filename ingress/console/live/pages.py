@@ -6,11 +6,11 @@ from uuid import UUID
 
 from aiohttp import web
 
+from ingress.allowance import Allowance
 from ingress.console.errors import PageError
 from ingress.console.pages import Pages
 from ingress.console.snippets import curl_line
 from ingress.console.visits import see, team_of, user_of
-from ingress.receipts.allowance import Allowance
 from ingress.receipts.evidence import Wanted
 from ingress.receipts.look_up import Sources, look_up
 from ingress.receipts.receipt import Receipt
