@@ -110,9 +110,7 @@ class Links:
             NotFound: where nobody has this address.
         """
         async with self._database.writing() as session:
-            user = (await session.scalars(select(User).where(User.email == email.strip().lower()))).one_or_none()
-            if user is None:
-                raise NotFound(f"There is no user {email}.")
+            user = await find_user(session, email)
             await session.execute(delete(Invite).where(Invite.kind == LinkKind.RESET, Invite.user_id == user.id))
             note(session, Action.RESET_CREATED, now, actor, subject=user.email)
             return _make(session, LinkKind.RESET, now, actor, lifetime, email=user.email, user_id=user.id)
@@ -179,6 +177,18 @@ class Links:
             if await _is_member(session, link.team, User.id == user_id):
                 raise AlreadyExists(f"You are a member of {link.team} already.")
             return _join(session, link, user, now, Actor(user.email, user_id, address))
+
+
+async def find_user(session: AsyncSession, email: str) -> User:
+    """The user of an address, in whatever case it is written.
+
+    Raises:
+        NotFound: where there is none.
+    """
+    user = (await session.scalars(select(User).where(User.email == email.strip().lower()))).one_or_none()
+    if user is None:
+        raise NotFound(f"There is no user {email}.")
+    return user
 
 
 def _open(now: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ingress.accounts.access_log import Action, note
 from ingress.accounts.actors import Actor
 from ingress.accounts.errors import LastOwner, NotFound
-from ingress.accounts.links import Links
+from ingress.accounts.links import Links, find_user
 from ingress.accounts.models import Membership, Role, Session, User
 from ingress.accounts.teams import find_team
 
@@ -46,10 +46,7 @@ class People(Links):
             NotFound: where there is none.
         """
         async with self._database.reading() as session:
-            user = (await session.scalars(select(User).where(User.email == email.strip().lower()))).one_or_none()
-        if user is None:
-            raise NotFound(f"There is no user {email}.")
-        return user
+            return await find_user(session, email)
 
     async def users(self) -> Sequence[User]:
         """All users by address."""

@@ -5,7 +5,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from ingress.accounts.errors import AlreadyExists, LastOwner, NotFound
-from ingress.accounts.models import Role
+from ingress.accounts.links import link_url
+from ingress.accounts.models import LinkKind, Role
 from ingress.accounts.people import Member
 from ingress.console.errors import STALE, sentence
 from ingress.console.forms import Form, read_form
@@ -38,7 +39,7 @@ class Members:
             secret = await self._services.people.invite(team, role, email or None, now(), actor_of(request))
         except (ValueError, AlreadyExists) as error:
             return self._invite_page(request, form, sentence(error))
-        link = f"{self._services.settings.console_url}/invite/{secret}"
+        link = link_url(self._services.settings.console_url, LinkKind.INVITE, secret)
         return self._services.pages.answer(
             request,
             "link_made.html",

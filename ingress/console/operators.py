@@ -5,7 +5,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from ingress.accounts.errors import AlreadyExists
-from ingress.accounts.models import Role, User
+from ingress.accounts.links import link_url
+from ingress.accounts.models import LinkKind, Role, User
 from ingress.console.errors import STALE, sentence
 from ingress.console.forms import read_form
 from ingress.console.nonces import Use
@@ -71,7 +72,7 @@ class Operators:
         except (ValueError, AlreadyExists) as error:
             return self._invite_page(request, slug, email, sentence(error))
         whom = email or "whoever is to own the team"
-        return self._link_page(request, "Invitation made", f"invite/{secret}", whom, "for 7 days")
+        return self._link_page(request, "Invitation made", self._link(LinkKind.INVITE, secret), whom, "for 7 days")
 
     async def user_form(self, request: web.Request) -> web.Response:
         """What can be done about a user."""
@@ -95,7 +96,9 @@ class Operators:
         if use is Use.STALE:
             return await self._user_page(request, STALE)
         secret = await self._services.people.reset(user.email, now(), actor_of(request))
-        return self._link_page(request, "Link for a new password", f"reset/{secret}", user.email, "for one hour")
+        return self._link_page(
+            request, "Link for a new password", self._link(LinkKind.RESET, secret), user.email, "for one hour"
+        )
 
     async def _change_user(self, request: web.Request, *, disabled: bool) -> web.Response:
         await self._services.people.change_user(request.match_info["user"], now(), actor_of(request), disabled=disabled)
@@ -144,8 +147,10 @@ class Operators:
             error=error,
         )
 
-    def _link_page(self, request: web.Request, title: str, path: str, whom: str, lifetime: str) -> web.Response:
-        link = f"{self._services.settings.console_url}/{path}"
+    def _link(self, kind: LinkKind, secret: str) -> str:
+        return link_url(self._services.settings.console_url, kind, secret)
+
+    def _link_page(self, request: web.Request, title: str, link: str, whom: str, lifetime: str) -> web.Response:
         return self._services.pages.answer(
             request, "link_made.html", title=title, link=link, whom=whom, lifetime=lifetime, back=HOME
         )
