@@ -7,6 +7,7 @@ from aiohttp import web
 from ingress.accounts.access_log import Action
 from ingress.accounts.passwords import check_strength
 from ingress.console.browsers import browser_name
+from ingress.console.errors import form_status
 from ingress.console.forms import read_form
 from ingress.console.notices import Notice, tell
 from ingress.console.services import Services
@@ -59,11 +60,10 @@ class Account:
 
     async def _page(self, request: web.Request, error: str = "", wait: int = 0) -> web.Response:
         signed_in = user_of(request)
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
         return self._services.pages.answer(
             request,
             "account.html",
-            status=HTTPStatus.TOO_MANY_REQUESTS if wait else status,
+            status=HTTPStatus.TOO_MANY_REQUESTS if wait else form_status(error),
             headers={"Retry-After": str(wait)} if wait else None,
             error=error,
             sessions=await self._services.sessions.of_user(signed_in.user.id, now()),

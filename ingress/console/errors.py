@@ -54,6 +54,11 @@ def refusal(status: int) -> PageError:
     return PageError(known, message, RETRY_SECONDS if known is HTTPStatus.SERVICE_UNAVAILABLE else None)
 
 
+def form_status(error: str) -> HTTPStatus:
+    """The status of a page with a form, where something may be wrong with what was sent."""
+    return HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
+
+
 def sentence(error: Exception) -> str:
     """The words of an error, as they stand on a page."""
     text = str(error).rstrip(".")

@@ -1,14 +1,12 @@
 """Who is in a team: invitations, roles, and leaving."""
 
-from http import HTTPStatus
-
 from aiohttp import web
 
 from ingress.accounts.errors import AlreadyExists, LastOwner, NotFound
 from ingress.accounts.links import link_url
 from ingress.accounts.models import LinkKind, Role
 from ingress.accounts.people import Member
-from ingress.console.errors import STALE, sentence
+from ingress.console.errors import STALE, form_status, sentence
 from ingress.console.forms import Form, read_form
 from ingress.console.nonces import Use
 from ingress.console.notices import Notice, tell
@@ -92,7 +90,7 @@ class Members:
         return self._services.pages.answer(
             request,
             "invite.html",
-            status=_status(error),
+            status=form_status(error),
             action=request.path,
             back=settings_path(request, "members"),
             whither=team_of(request),
@@ -107,7 +105,7 @@ class Members:
         back = settings_path(request, "members")
         member = await self._member(request)
         return self._services.pages.answer(
-            request, template, status=_status(error), member=member, error=error, back=back
+            request, template, status=form_status(error), member=member, error=error, back=back
         )
 
     async def _member(self, request: web.Request) -> Member:
@@ -119,7 +117,3 @@ class Members:
 
 def _role(form: Form) -> Role:
     return Role.OWNER if form.text("role") == Role.OWNER else Role.MEMBER
-
-
-def _status(error: str) -> int:
-    return HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK

@@ -3,14 +3,12 @@
 A GET changes nothing: programs that look at links in messages use none up.
 """
 
-from http import HTTPStatus
-
 from aiohttp import web
 
 from ingress.accounts.errors import AlreadyExists, NotFound
 from ingress.accounts.models import Invite, LinkKind
 from ingress.accounts.passwords import check_strength
-from ingress.console.errors import sentence
+from ingress.console.errors import form_status, sentence
 from ingress.console.forms import read_form
 from ingress.console.notices import Notice, tell
 from ingress.console.services import Services
@@ -65,9 +63,8 @@ class OneTimeLinks:
         return link
 
     def _page(self, request: web.Request, link: Invite, email: str = "", error: str = "") -> web.Response:
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
         return self._services.pages.answer(
-            request, "one_time_link.html", status=status, link=link, email=email, error=error
+            request, "one_time_link.html", status=form_status(error), link=link, email=email, error=error
         )
 
 

@@ -1,13 +1,11 @@
 """`/operator`: what whoever runs the installation does: make and enable teams, invite Owners, help users."""
 
-from http import HTTPStatus
-
 from aiohttp import web
 
 from ingress.accounts.errors import AlreadyExists
 from ingress.accounts.links import link_url
 from ingress.accounts.models import LinkKind, Role, User
-from ingress.console.errors import STALE, sentence
+from ingress.console.errors import STALE, form_status, sentence
 from ingress.console.forms import read_form
 from ingress.console.nonces import Use
 from ingress.console.notices import Notice, tell
@@ -113,7 +111,7 @@ class Operators:
         return self._services.pages.answer(
             request,
             "operator.html",
-            status=_status(error),
+            status=form_status(error),
             all_teams=waiting_first,
             users=await self._services.people.users(),
             slug=slug,
@@ -125,7 +123,7 @@ class Operators:
         return self._services.pages.answer(
             request,
             "user.html",
-            status=_status(error),
+            status=form_status(error),
             user=user,
             memberships=await self._services.people.memberships(user.id),
             nonce=self._services.nonce(request),
@@ -136,7 +134,7 @@ class Operators:
         return self._services.pages.answer(
             request,
             "invite.html",
-            status=_status(error),
+            status=form_status(error),
             action=request.path,
             back=HOME,
             whither=slug,
@@ -154,7 +152,3 @@ class Operators:
         return self._services.pages.answer(
             request, "link_made.html", title=title, link=link, whom=whom, lifetime=lifetime, back=HOME
         )
-
-
-def _status(error: str) -> int:
-    return HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK

@@ -11,6 +11,7 @@ from ingress.accounts.access_log import Action
 from ingress.accounts.actors import Actor
 from ingress.accounts.errors import NotFound
 from ingress.accounts.models import User
+from ingress.console.errors import form_status
 from ingress.console.forms import Form, read_form
 from ingress.console.notices import Notice, tell
 from ingress.console.services import Services
@@ -136,4 +137,4 @@ def _wait(seconds: int) -> str:
 def _refused(error: str, wait: int) -> tuple[int, dict[str, str]]:
     if wait:
         return HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(wait)}
-    return (HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK), {}
+    return form_status(error), {}

@@ -1,10 +1,8 @@
 """`/teams/{team}/settings`: how a team stands, for all its members, and the changes that need no page of their own."""
 
-from http import HTTPStatus
-
 from aiohttp import web
 
-from ingress.console.errors import sentence
+from ingress.console.errors import form_status, sentence
 from ingress.console.forms import read_form
 from ingress.console.notices import Notice, tell
 from ingress.console.services import Services
@@ -52,7 +50,7 @@ class TeamSettings:
         return self._services.pages.answer(
             request,
             "settings.html",
-            status=HTTPStatus.UNPROCESSABLE_ENTITY if origin_error else HTTPStatus.OK,
+            status=form_status(origin_error),
             current=await accounts.team(team),
             members=await people.members(team),
             invites=await people.invites(team, at),

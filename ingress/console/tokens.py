@@ -5,13 +5,12 @@ reload, makes nothing.
 """
 
 from datetime import timedelta
-from http import HTTPStatus
 
 from aiohttp import web
 
 from ingress.accounts.errors import AlreadyExists, NotFound
 from ingress.accounts.models import Token
-from ingress.console.errors import STALE, sentence
+from ingress.console.errors import STALE, form_status, sentence
 from ingress.console.forms import read_form
 from ingress.console.nonces import Use
 from ingress.console.notices import Notice, tell
@@ -96,7 +95,7 @@ class Tokens:
         return self._services.pages.answer(
             request,
             "token_create.html",
-            status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
+            status=form_status(error),
             form=form,
             expiries=EXPIRIES,
             nonce=self._services.nonce(request),
@@ -123,7 +122,7 @@ class Tokens:
         return self._services.pages.answer(
             request,
             template,
-            status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
+            status=form_status(error),
             token=await self._token(request),
             overlaps=OVERLAPS,
             nonce=self._services.nonce(request),
