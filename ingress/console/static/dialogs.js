@@ -10,12 +10,21 @@ export function dialogLinks(root) {
 }
 
 async function open(link) {
-  const card = await fetchCard(link.href).catch(() => null);
-  if (!card) {
-    // The password is asked for first, or something is wrong: the page itself says it.
-    location.assign(link.href);
-    return;
-  }
+  // The password is asked for first, or something is wrong: the page itself says it.
+  const whole = (response) => (response.ok && !response.redirected ? cardOf(response) : null);
+  const card = await fetch(link.href).then(whole).catch(() => null);
+  if (card) showCard(card);
+  else location.assign(link.href);
+}
+
+// The one card of a page; null where it has none.
+export async function cardOf(response) {
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  return page.querySelector("main > section.card");
+}
+
+// A card over the page, named by its heading; [data-cancel], Escape or a press beside it closes it.
+export function showCard(card) {
   const dialog = document.createElement("dialog");
   const heading = card.querySelector("h1");
   heading.id = "dialog-heading";
@@ -33,11 +42,4 @@ async function open(link) {
   });
   dialog.addEventListener("close", () => dialog.remove());
   dialog.showModal();
-}
-
-async function fetchCard(address) {
-  const response = await fetch(address);
-  if (!response.ok || response.redirected) return null;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  return page.querySelector("main > section.card");
 }
