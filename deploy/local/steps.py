@@ -45,8 +45,8 @@ class Start:
                 kafka = steps.create_task(self._kafka())
                 clickhouse = steps.create_task(self._clickhouse())
                 token = steps.create_task(self._demo_token(clickhouse))
-                steps.create_task(self._ingress(token, kafka, clickhouse))
-                steps.create_task(self._console(token, kafka, clickhouse))
+                steps.create_task(self._reader(self._plan.ingress, token, kafka, clickhouse))
+                steps.create_task(self._reader(self._plan.console, token, kafka, clickhouse))
                 steps.create_task(self._stream(kafka))
                 steps.create_task(self._sink(kafka, clickhouse))
         except* LaunchError as group:
@@ -102,19 +102,17 @@ class Start:
             work.done(address)
         return {role: plan.clickhouse_url(role.value, users.password(role)) for role in Role}
 
-    async def _ingress(
-        self, token: asyncio.Task[str], kafka: asyncio.Task[int], clickhouse: asyncio.Task[Urls]
+    async def _reader(
+        self,
+        plan: Callable[[str], ProcessSpec],
+        token: asyncio.Task[str],
+        kafka: asyncio.Task[int],
+        clickhouse: asyncio.Task[Urls],
     ) -> None:
+        """A process that needs the accounts, and reads in ClickHouse where events are."""
         await token
         await kafka
-        await self._process(self._plan.ingress((await clickhouse)[Role.ANALYST]))
-
-    async def _console(
-        self, token: asyncio.Task[str], kafka: asyncio.Task[int], clickhouse: asyncio.Task[Urls]
-    ) -> None:
-        await token
-        await kafka
-        await self._process(self._plan.console((await clickhouse)[Role.ANALYST]))
+        await self._process(plan((await clickhouse)[Role.ANALYST]))
 
     async def _stream(self, kafka: asyncio.Task[int]) -> None:
         await self._process(self._plan.stream(await kafka))
