@@ -1,28 +1,14 @@
 """What the console takes as a request, what every answer carries, and what it says when its database is away."""
 
-import uuid
 from pathlib import Path
 
 import pytest
 import requests
 
 from ingress.accounts.access_log import Action
-from ingress.accounts.models import Role, User
+from ingress.accounts.models import User
 from tests.accounts import open_stores
 from tests.console import PASSWORD, Console, Visitor, running_console
-
-
-@pytest.fixture
-async def user(console: Console) -> User:
-    """Somebody with a team."""
-    return await console.user({await console.team(): Role.OWNER})
-
-
-@pytest.fixture
-def visitor(console: Console) -> Visitor:
-    """A browser at an address of its own, so that no other test spends its tries."""
-    one, two, three = uuid.uuid4().bytes[:3]
-    return console.visitor(f"127.{one}.{two}.{three | 1}")
 
 
 @pytest.mark.parametrize(

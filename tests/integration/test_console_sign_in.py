@@ -5,27 +5,12 @@ import uuid
 from contextlib import closing
 from datetime import timedelta
 
-import pytest
-
 from ingress.accounts.access_log import Action
 from ingress.accounts.models import Role, User
 from tests.accounts import ACTOR
 from tests.console import PASSWORD, SESSION_COOKIE, Console, Visitor, now
 
 NEW_PASSWORD = "quite another lot of words"
-
-
-@pytest.fixture
-async def user(console: Console) -> User:
-    """Somebody with a team."""
-    return await console.user({await console.team(): Role.OWNER})
-
-
-@pytest.fixture
-def visitor(console: Console) -> Visitor:
-    """A browser at an address of its own, so that no other test spends its tries."""
-    one, two, three = uuid.uuid4().bytes[:3]
-    return console.visitor(f"127.{one}.{two}.{three | 1}")
 
 
 async def last_actions(console: Console, subject: str) -> list[str]:
