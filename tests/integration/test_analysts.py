@@ -154,4 +154,4 @@ def test_shell_example_when_run(stack: Stack) -> None:
 def test_every_block_when_read() -> None:
     """No code block of the page is left untried."""
     assert set(QUERIES) == set(ANSWERS)
-    assert [block.language for block in docs.blocks(PAGE)] == ["sh", "sql", *["sql"] * len(ANSWERS)]
+    assert [block.language for block in docs.blocks(PAGE)] == ["sh", "sql", "sh", *["sql"] * len(ANSWERS)]
