@@ -33,6 +33,20 @@ def team_statements(team: str, database: str) -> list[str]:
     return _statements("team.sql", team=team, database=database)
 
 
+def analyst_statements(team: str, password_sha256: str) -> list[str]:
+    """What lets one team's analysts in on a server with access control, each statement on one line.
+
+    The password's hash is in hexadecimal.
+
+    Raises:
+        ValueError: where the slug may not name a team.
+    """
+    if not is_team_slug(team):
+        raise ValueError(f"{team!r} cannot name a team's database")
+    found = _statements("analysts.sql", team=team, password_sha256=password_sha256)
+    return [" ".join(statement.split()) for statement in found]
+
+
 def _statements(name: str, **names: str) -> list[str]:
     text = "\n".join(line for line in _FOLDER.joinpath(name).read_text("utf-8").splitlines() if "--" not in line)
     return [statement.strip() for statement in text.format(**names).split(";") if statement.strip()]

@@ -1,5 +1,8 @@
 """`events team`: teams, their web origins, and the log of who changed what."""
 
+import hashlib
+import json
+import secrets
 from typing import Annotated
 
 import typer
@@ -11,6 +14,9 @@ from ingress.accounts.errors import AlreadyExists
 from ingress.accounts.models import AccessEntry, Team
 from ingress.accounts.origins import parse_origin
 from ingress.accounts.store import Accounts
+from schemas.ddl import analyst_statements
+
+_PASSWORD_BYTES = 24
 
 app = typer.Typer(
     no_args_is_help=True, help="Example: events team create acme\n\nTeams: who owns events, and may send them."
@@ -105,6 +111,29 @@ def origins(
     print_all([{"team": slug, "origin": origin} for origin in found], as_json=as_json)
     if allow or remove:
         say("It takes effect within two seconds.")
+
+
+@app.command(
+    "grants",
+    help=help_text(
+        "team grants acme > grants.sql",
+        "Print what lets the team's analysts in on a ClickHouse server with access control, one statement a line: "
+        "a user with a new password, who reads the team's own database and nothing else, within limits.  "
+        "Nothing is sent to ClickHouse.  Run again, it replaces the password.",
+    ),
+)
+def grants(slug: Slug, *, as_json: Json = False) -> None:
+    """Print the DDL for a team's analysts."""
+    run(lambda database: Accounts(database).team(slug))
+    # With as many bits as this has, its plain hash needs no salt.
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    statements = analyst_statements(slug, hashlib.sha256(password.encode()).hexdigest())
+    if as_json:
+        typer.echo(json.dumps({"user": f"{slug}_analyst", "password": password, "statements": statements}))
+        return
+    for statement in statements:
+        typer.echo(f"{statement};")
+    say(f"User {slug}_analyst, password {password}: it is shown this once, keep it safe.")
 
 
 @app.command("log", help=help_text("team log acme --limit 20", "Show who changed what in the team, newest first."))

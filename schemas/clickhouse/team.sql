@@ -1,7 +1,8 @@
 -- What one team's analysts see: its own events, each once.  {team} is the team's slug, {database} the warehouse.
+-- It runs with the rights of who makes it, the sink's user: who reads it needs no grant on the tables of all teams.
 CREATE DATABASE IF NOT EXISTS {team};
 
-CREATE OR REPLACE VIEW {team}.events AS
+CREATE OR REPLACE VIEW {team}.events DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT event_id, event, kind, user_id, anonymous_id, occurred_at, sent_at, received_at, properties, context,
        inserted_at, _raw_partition, _raw_offset
 FROM {database}.events FINAL

@@ -61,6 +61,8 @@ def test_slug_when_it_cannot_name_a_database(slug: str) -> None:
     assert not ddl.is_team_slug(slug)
     with pytest.raises(ValueError, match="cannot name a team's database"):
         ddl.team_statements(slug, "warehouse")
+    with pytest.raises(ValueError, match="cannot name a team's database"):
+        ddl.analyst_statements(slug, "00" * 32)
 
 
 def test_statements_when_rendered() -> None:
@@ -71,6 +73,6 @@ def test_statements_when_rendered() -> None:
         "CREATE DATABASE IF NOT EXISTS lake",
         "CREATE TABLE IF NOT EXISTS lake.events",
         "CREATE DATABASE IF NOT EXISTS acme",
-        "CREATE OR REPLACE VIEW acme.events AS",
+        "CREATE OR REPLACE VIEW acme.events DEFINER = CURRENT_USER SQL SECURITY DEFINER AS",
     ]
     assert not any("--" in statement or "{" in statement.replace("'{}'", "") for statement in statements)
