@@ -13,7 +13,11 @@ from deploy.local.jars import Jar, cache_folder, fetch, locked_jars
 _TOOLS_JAR = Jar(
     "org.apache.kafka", "kafka-tools", "4.3.1", "62f3c5dd7aa3442d4c5bc6a95f86e2502178ea09de8e27f74d9563bf955e253c"
 )
-_CLASSES = {"kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer"}
+_CLASSES = {
+    "kafka-acls.sh": "org.apache.kafka.tools.AclCommand",
+    "kafka-configs.sh": "kafka.admin.ConfigCommand",
+    "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+}
 
 
 def install(folder: Path) -> str:
