@@ -1,0 +1,115 @@
+"""Whether versions of a team's schema can read each other, in words for whoever changes one.
+
+FULL_TRANSITIVE: a new version reads what each older one wrote and the other way round, since consumers lag and replays
+read old records.  The rules are those of Avro's own package; the words are ours, and so is the rule that a field stays
+in its column, of which Avro knows nothing.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+import avro.schema
+from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityResult, SchemaCompatibilityType
+from avro.errors import AvroException
+
+from schemas.columns import column_type
+from schemas.field_types import ABSENT, Field, Kind, Type, TypedSchema
+from schemas.typed import SchemaError
+
+_TYPES = re.compile(r"reader type: (\w+) not compatible with writer type: (\w+)")
+_FIELD = re.compile(r"/fields/(\d+)")
+
+
+def problems(new: TypedSchema, older: Sequence[tuple[str, TypedSchema]]) -> list[str]:
+    """Why a new version is not compatible with older ones; nothing where it is.
+
+    Args:
+        new: the version to be.
+        older: each with what to call it, such as `version 1`.
+
+    Raises:
+        SchemaError: where Avro's own package cannot read one of them.
+    """
+    return [f"{problem} ({called})" for called, old in older for problem in _between(new, old)]
+
+
+def _between(new: TypedSchema, old: TypedSchema) -> list[str]:
+    refusals = [*_refusals(new, old), *_refusals(old, new)]
+    if not refusals:
+        return list(_moved(new.fields, old.fields, ""))
+    if new.name.rpartition(".")[2] != old.name.rpartition(".")[2]:
+        return [f"the record was named {old.name} and is named {new.name} now: keep its name"]
+    return list(dict.fromkeys(_changes(new.fields, old.fields, ""))) or list(dict.fromkeys(refusals))
+
+
+def _refusals(reader: TypedSchema, writer: TypedSchema) -> Iterator[str]:
+    """What Avro says of one reading what the other wrote."""
+    checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]  # the package leaves it out
+    result: SchemaCompatibilityResult = checker.get_compatibility(_parsed(reader), _parsed(writer))
+    if result.compatibility is not SchemaCompatibilityType.compatible:
+        places = " and ".join(sorted(f"`{_place(reader, location)}`" for location in result.locations))
+        for message in sorted(result.messages):
+            types = _TYPES.search(message)
+            why = f"who reads {types[1].lower()} cannot read {types[2].lower()}" if types else message
+            yield f"{places}: {why}"
+
+
+def _parsed(schema: TypedSchema) -> avro.schema.Schema:
+    try:
+        return avro.schema.parse(json.dumps(schema.document))
+    except AvroException as error:
+        raise SchemaError(f"The schema is no valid Avro: {error}") from error
+
+
+def _place(schema: TypedSchema, location: str) -> str:
+    """The first field on the way to a location, such as `/fields/0/type`; else the schema."""
+    found = _FIELD.search(location)
+    return schema.fields[int(found[1])].name if found else schema.name
+
+
+def _moved(new: tuple[Field, ...], old: tuple[Field, ...], path: str) -> Iterator[str]:
+    """Fields whose values would need another column."""
+    before = {field.name: field for field in old}
+    for field in new:
+        if field.name in before and column_type(field.type) != column_type(before[field.name].type):
+            yield from _type_changed(field.type, before[field.name].type, f"{path}{field.name}")
+
+
+def _changes(new: tuple[Field, ...], old: tuple[Field, ...], path: str) -> Iterator[str]:
+    """What people change, in words."""
+    before = {field.name: field for field in old}
+    after = {field.name: field for field in new}
+    for name, field in before.items():
+        if name not in after and field.default is ABSENT:
+            yield f"`{path}{name}` was removed and has no default: who reads by the older version cannot fill it"
+    for name, field in after.items():
+        where = f"{path}{name}"
+        if name not in before:
+            if field.default is ABSENT:
+                yield f"`{where}` was added without a default: older events cannot fill it; give it one"
+            continue
+        was = before[name]
+        if field.nullable != was.nullable:
+            yield (
+                f"`{where}` {'was not nullable and is' if field.nullable else 'was nullable and is not'} now: "
+                "who reads the one cannot read the other"
+            )
+        yield from _type_changed(field.type, was.type, where)
+
+
+def _type_changed(new: Type, old: Type, where: str) -> Iterator[str]:
+    if new.kind is not old.kind or new.scale != old.scale:
+        yield f"`{where}` was {_named(old)} and is {_named(new)} now: its column cannot hold both"
+    elif new.kind is Kind.ENUM and set(new.symbols) != set(old.symbols):
+        gone = [f"lost {symbol}" for symbol in old.symbols if symbol not in new.symbols]
+        come = [f"gained {symbol}" for symbol in new.symbols if symbol not in old.symbols]
+        yield f"`{where}` {' and '.join(gone + come)}: readers of the other do not know it; a string takes any"
+    elif new.item is not None and old.item is not None:
+        yield from _type_changed(new.item, old.item, f"{where}[]")
+    else:
+        yield from _changes(new.fields, old.fields, f"{where}.")
+
+
+def _named(of: Type) -> str:
+    return f"a decimal with {of.scale} digits after the point" if of.kind is Kind.DECIMAL else f"of type {of.kind}"
