@@ -18,7 +18,8 @@ Events API: post an event, query it in ClickHouse two seconds later, lose none.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage; each command's --help lists its own.
 """
-_ACCOUNTS = {
+_LATE = {
+    "dead-letters": "Dead letters: what was refused behind the API, why, and once more.",
     "team": "Teams: who owns events, and may send them.",
     "user": "Users: who signs in to the console, and their teams.",
     "token": "Tokens: what producers send with events.",
@@ -33,8 +34,8 @@ class _Commands(TyperGroup):
             from deploy.commands import audit  # noqa: PLC0415 - as the class says
 
             self.commands["audit"] = typer.main.get_command(audit.app)
-        if args and args[0] in _ACCOUNTS:
-            module = import_module(f"deploy.commands.{args[0]}")
+        if args and args[0] in _LATE:
+            module = import_module(f"deploy.commands.{args[0].replace('-', '_')}")
             self.commands[args[0]] = typer.main.get_group(module.app)
         return super().resolve_command(ctx, args)
 
@@ -46,7 +47,7 @@ app.command("status", help=status.HELP, short_help="Show what runs, where, and h
 app.command("env", help=env.HELP, short_help="Print what a shell needs to use it.")(env.env)
 app.command("where", help=where.HELP, short_help="Tell where an event is.")(where.where)
 app.command("audit", short_help="Find what was lost, and what is there twice.")(lambda: None)
-for _name, _help in _ACCOUNTS.items():
+for _name, _help in _LATE.items():
     app.add_typer(typer.Typer(), name=_name, help=_help)
 
 
