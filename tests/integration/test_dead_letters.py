@@ -18,6 +18,7 @@ from schemas.errors import ErrorCode, InvalidEvent
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES, REPLAYED_FROM, Headers
 from stream.normalize import dead_letter
+from tests.docs import ROOT, blocks
 from tests.integration.stream_harness import Broker, broker, stream
 from tests.services import PARTITIONS, eventually
 from tests.sink import Warehouse, running_sink
@@ -58,6 +59,10 @@ class Pipeline:
 
     async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `events dead-letters`."""
+        return await self.execute(str(EVENTS), "dead-letters", *arguments)
+
+    async def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a program from the top of the checkout."""
         env = {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.kafka_bootstrap_servers,
             "KAFKA_TOPIC_PREFIX": self.kafka.kafka_topic_prefix,
@@ -65,10 +70,10 @@ class Pipeline:
             "CLICKHOUSE_DATABASE": self.clickhouse.clickhouse_database,
             "EVENTS_DATA_DIR": str(self.folder),
         }
-        command = [str(EVENTS), "dead-letters", *arguments]
         return await asyncio.to_thread(
             subprocess.run,
             command,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -221,6 +226,20 @@ async def test_list_and_show_when_values_are_no_text(pipeline: Pipeline) -> None
     assert ids[2] in newest.stdout
     assert "newest 1 of 3" in newest.stderr
     assert (old, absent) == ([], [3, 3, 2])
+
+
+async def test_page_when_its_examples_are_run(pipeline: Pipeline) -> None:
+    """The blocks of docs/dead-letters.md list, show, plan and replay, one after the other."""
+    event_id = str(uuid.uuid4())
+    await pipeline.refused_once(GOOD, event_id)
+
+    with stream(pipeline.kafka, pipeline.folder / "stream.out"):
+        done = [await pipeline.execute("sh", "-euc", block.text) for block in blocks("docs/dead-letters.md")]
+        await pipeline.stored(1)
+
+    assert [page.returncode for page in done] == [0, 0, 0, 0], [page.stderr for page in done]
+    assert [event_id in page.stdout for page in done] == [True, True, False, False]
+    assert [page.stdout for page in done[2:]] == ["1 to send\n", "1 sent\n"]
 
 
 @pytest.mark.parametrize("command", ["list", "show", "replay"])
