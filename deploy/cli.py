@@ -19,6 +19,7 @@ Events API: post an event, query it in ClickHouse two seconds later, lose none.
 Exit codes: 0 done, 1 failed, 2 wrong usage; each command's --help lists its own.
 """
 _GROUPS = {
+    "dead-letters": "Dead letters: what was refused behind the API, why, and once more.",
     "team": "Teams: who owns events, and may send them.",
     "user": "Users: who signs in to the console, and their teams.",
     "token": "Tokens: what producers send with events.",
@@ -35,7 +36,7 @@ class _Commands(TyperGroup):
 
             self.commands["audit"] = typer.main.get_command(audit.app)
         if args and args[0] in _GROUPS:
-            module = import_module(f"deploy.commands.{args[0]}")
+            module = import_module(f"deploy.commands.{args[0].replace('-', '_')}")
             self.commands[args[0]] = typer.main.get_group(module.app)
         return super().resolve_command(ctx, args)
 

@@ -19,6 +19,8 @@ KIND = "kind"
 RECEIVED_AT = "received_at"
 SENT_AT = "sent_at"
 TRACEPARENT = "traceparent"
+# Of one that is a dead letter's second try: "<partition>/<offset>" of the dead letter.
+REPLAYED_FROM = "replayed_from"
 # Of a normalized record, beside event_id and team.
 RAW_OFFSET = "raw_offset"
 # Of a dead letter, beside all raw headers.

@@ -1,26 +1,23 @@
 """`events audit`: is every raw record a row or a dead letter, and once?"""
 
 import asyncio
-import importlib.util
 import json
 import logging
-import os
-import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
-from pydantic import SecretStr
 
-from deploy.audit import AuditSettings, NoSuchPartition, Report, Request
+from deploy.audit import NoSuchPartition, Report, Request
 from deploy.audit import audit as carry_out
 from deploy.commands.options import DEFAULT_DATA_DIR, DataDir
+from deploy.commands.running import warehouse_settings
+from deploy.commands.times import duration, milliseconds, moment
 from schemas.errors import Unavailable
-from schemas.settings import SettingsError, load
+from schemas.settings import SettingsError
 from sink.audit import Finding, Span, Violation, ranges
 
 HELP = """Example: events audit --since 1h
@@ -39,24 +36,6 @@ USAGE = 2
 UNAVAILABLE = 5
 MOST_RANGES = 10
 MOST_LISTED = 1_000
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} must be a number and one of s, m, h, d: 30m, 1h, 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a time such as 2026-11-23T10:00:00Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -64,13 +43,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def audit(  # noqa: PLR0913 - one per option
     *,
     since: Annotated[
-        timedelta | None, typer.Option(parser=_duration, metavar="1h", help="only what was posted in this last time")
+        timedelta | None, typer.Option(parser=duration, metavar="1h", help="only what was posted in this last time")
     ] = None,
     from_: Annotated[
-        datetime | None, typer.Option("--from", parser=_time, metavar="TIME", help="only what was posted from here on")
+        datetime | None, typer.Option("--from", parser=moment, metavar="TIME", help="only what was posted from here on")
     ] = None,
     to: Annotated[
-        datetime | None, typer.Option(parser=_time, metavar="TIME", help="only what was posted before; UTC by default")
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="only what was posted before; UTC by default")
     ] = None,
     partition: Annotated[int | None, typer.Option(min=0, help="only this one of the raw topic")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
@@ -85,10 +64,8 @@ def audit(  # noqa: PLR0913 - one per option
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
     try:
-        settings = _settings(data_dir)
-        reports = asyncio.run(
-            carry_out(settings, Request(_milliseconds(from_), _milliseconds(to), partition), _progress)
-        )
+        settings = warehouse_settings(data_dir)
+        reports = asyncio.run(carry_out(settings, Request(milliseconds(from_), milliseconds(to), partition), _progress))
     except SettingsError as error:
         _end(USAGE, str(error))
     except NoSuchPartition as error:
@@ -101,30 +78,6 @@ def audit(  # noqa: PLR0913 - one per option
     else:
         _print(reports, clean=clean)
     raise typer.Exit(0 if clean else VIOLATIONS)
-
-
-def _settings(data_dir: Path) -> AuditSettings:
-    """Of what runs from the data folder, unless the environment names another Kafka."""
-    settings = load(AuditSettings, "AUDIT_")
-    if importlib.util.find_spec("psutil") is None:
-        return settings
-    from deploy.local.clickhouse.users import Role, ensure_users  # noqa: PLC0415 - needs the extra `local`
-    from deploy.local.options import Layout  # noqa: PLC0415 - as above
-    from deploy.local.plan import with_credentials  # noqa: PLC0415 - as above
-    from deploy.local.state import read_state  # noqa: PLC0415 - as above
-
-    state = read_state(Layout(data_dir))
-    if state is None or not state.is_running():
-        return settings
-    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS", state.addresses.kafka) != state.addresses.kafka:
-        return settings
-    url = state.clickhouse_url
-    if "clickhouse" in state.addresses.embedded:
-        # Not the analyst's, whose queries have limits.
-        password = ensure_users(state.layout.clickhouse_users).password(Role.SINK)
-        url = with_credentials(state.addresses.clickhouse, Role.SINK.value, password)
-    ours = {"kafka_bootstrap_servers": state.addresses.kafka, "clickhouse_url": SecretStr(url)}
-    return settings.model_copy(update=ours)
 
 
 def _progress(partition: int, span: Span, reached: int) -> None:
@@ -188,10 +141,6 @@ def _lines(partition: int, violation: Violation, findings: Sequence[Finding]) ->
 
 def _text(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1_000, UTC).isoformat(timespec="milliseconds")
-
-
-def _milliseconds(time: datetime | None) -> int | None:
-    return None if time is None else max(0, round(time.timestamp() * 1_000))
 
 
 def _end(code: int, message: str) -> NoReturn:
