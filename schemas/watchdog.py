@@ -42,13 +42,16 @@ class Watched(Protocol):
 
 
 async def look_after(watched: Watched, probe: "Probe", stalls: Stalls) -> NoReturn:
-    """Look again and again, and end the process when it stands still."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        answer = await probe.ask(watched.partitions)
-        watched.note_ends(answer.ends)
-        if stalled := stalls.look(watched.standing(), answer, time.monotonic()):
-            end_process(ProcessStalled("; ".join(stalled)))
+    """Look again and again, and end the process when it stands still, or cannot be looked after any more."""
+    try:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            answer = await probe.ask(watched.partitions)
+            watched.note_ends(answer.ends)
+            if stalled := stalls.look(watched.standing(), answer, time.monotonic()):
+                end_process(ProcessStalled("; ".join(stalled)))
+    except Exception as error:  # noqa: BLE001 - raised, it would wait for clients that hang
+        end_process(error)
 
 
 class Probe:
@@ -141,5 +144,6 @@ async def _answered(question: Coroutine[None, None, T]) -> T | None:
         return None
     try:
         return asking.result()
-    except (KafkaError, TimeoutError, OSError):
+    except (KafkaError, TimeoutError, OSError, RuntimeError):
+        # RuntimeError is uvloop's word for a connection that was closed: aiokafka writes without asking.
         return None

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
+from schemas.fatal import end_process
 from schemas.health import health_listener
 from schemas.logs import configure, get_logger
 from schemas.settings import SettingsError, load
@@ -55,7 +56,10 @@ async def serve(settings: SinkSettings) -> None:
         topics = settings.topics
         probe = Probe(settings, topics.normalized, topics.sink_group, [topics.dead_letter])
         stalls = Stalls(settings.sink_stall_seconds, settings.sink_session_timeout_seconds)
-        await consumer.run(stop, look_after(consumer, probe, stalls))
+        try:
+            await consumer.run(stop, look_after(consumer, probe, stalls))
+        except Exception as error:  # noqa: BLE001 - before the stack is unwound: that waits for Kafka, for ever if need be
+            end_process(error)
     log.info("sink_stopped")
 
 

@@ -152,7 +152,10 @@ async def run(settings: StreamSettings) -> None:
         normalizer = Normalizer(producer, settings.topics, end_process)
         app = make_app(settings, normalizer)
         consumers.append(app.consumer)
-        await _serve(app, normalizer, stop, settings)
+        try:
+            await _serve(app, normalizer, stop, settings)
+        except Exception as error:  # noqa: BLE001 - before the stack is unwound: that waits for Kafka, for ever if need be
+            end_process(error)
 
 
 async def _serve(app: StreamApp, normalizer: Normalizer, stop: asyncio.Event, settings: StreamSettings) -> None:

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
+
+from schemas.watchdog import Probe
 
 # The tests' session time-outs are 6 s.
 BLOCKED_SECONDS = 8
@@ -69,10 +72,24 @@ def never_joins() -> None:
     GroupCoordinator._do_rejoin_group = hang
 
 
+def cannot_leave() -> None:
+    """A bug, not a hang, at first; but to leave Kafka, a producer waits for what Kafka does not take."""
+
+    async def fail(_self: Probe, _partitions: object) -> NoReturn:
+        raise ZeroDivisionError("a bug in the watchdog")
+
+    async def hang(_self: AIOKafkaProducer) -> None:
+        await _for_ever()
+
+    Probe.ask = fail  # type: ignore[method-assign, assignment] # the bug
+    AIOKafkaProducer.stop = hang
+
+
 HANGS: dict[str, Callable[[], None]] = {
     "aiokafka_847": loop_blocked,
     "aiokafka_1154": broker_restarted,
     "never_joins": never_joins,
+    "cannot_leave": cannot_leave,
 }
 
 

@@ -336,6 +336,15 @@ async def test_sink_when_its_password_is_wrong(
         assert sink.terminate() == 0
 
 
+async def test_sink_when_a_bug_meets_a_producer_that_cannot_leave(
+    kafka: KafkaSettings, clickhouse: ClickHouseSettings, tmp_path: Path
+) -> None:
+    """What is unexpected ends the process before anything is cleaned up, which may wait for Kafka for ever."""
+    with hanging_sink(kafka, clickhouse, tmp_path / "sink.out", "cannot_leave") as sink:
+        assert await asyncio.to_thread(sink.running.wait, 30) == EXIT_UNEXPECTED
+        assert "a bug in the watchdog" in sink.log.read_text("utf-8")
+
+
 @pytest.mark.parametrize("hang", ["aiokafka_847", "never_joins"])
 async def test_rows_when_the_sink_hangs_outside_its_group(
     kafka: KafkaSettings, clickhouse: ClickHouseSettings, warehouse: Warehouse, tmp_path: Path, hang: str

@@ -168,20 +168,30 @@ async def test_a_stream_that_never_joins_the_group_ends(kafka: KafkaSettings, tm
     await assert_ends_and_is_followed(kafka, tmp_path / "stream.log", "never_joins", "the group is not joined")
 
 
+async def test_a_bug_that_meets_a_producer_which_cannot_leave_ends_the_stream(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    """What is unexpected ends the process before anything is cleaned up, which may wait for Kafka for ever."""
+    log = tmp_path / "stream.log"
+    with stream(kafka, log, hanging("cannot_leave", "stream")) as running:
+        assert await asyncio.to_thread(running.wait, 30) == EXIT_UNEXPECTED
+    assert_last_words(log, "a bug in the watchdog")
+
+
 async def assert_ends_and_is_followed(kafka: KafkaSettings, log: Path, hang: str, reason: str) -> None:
     """A stream that hangs ends with the reason in its log; nothing is lost."""
     async with broker(kafka) as kafka_broker:
         with stream(kafka, log, hanging(hang, "stream"), STREAM_STALL_SECONDS=str(STALL_SECONDS)) as running:
             await kafka_broker.load(RECORDS)
             assert await asyncio.to_thread(running.wait, 90) == EXIT_UNEXPECTED
-        assert_stalled(log, reason)
+        assert_last_words(log, reason)
         await kafka_broker.load(RECORDS, first=RECORDS)
         with stream(kafka, log):
             await kafka_broker.caught_up()
         (await kafka_broker.outcome()).assert_exact(2 * RECORDS)
 
 
-def assert_stalled(log: Path, reason: str) -> None:
+def assert_last_words(log: Path, reason: str) -> None:
     """The last words of the process."""
     last = log.read_text("utf-8").splitlines()[-1]
     assert '"process_ended"' in last
@@ -205,7 +215,7 @@ async def test_aiokafka_1154_ends_the_stream_and_the_next_one_goes_on(tmp_path: 
             async with broker(kafka) as kafka_broker:
                 await kafka_broker.load(RECORDS, first=RECORDS)
                 assert await asyncio.to_thread(running.wait, 60) == EXIT_UNEXPECTED
-                assert_stalled(log, f"brings nothing (at offset {RECORDS})")
+                assert_last_words(log, f"brings nothing (at offset {RECORDS})")
                 with stream(kafka, log):
                     await kafka_broker.caught_up()
                 (await kafka_broker.outcome()).assert_exact(2 * RECORDS)
