@@ -9,7 +9,7 @@ from uuid import UUID
 
 import fastavro
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.errors import ErrorCode, InvalidEvent
@@ -268,11 +268,13 @@ def written_so(number: float, wanted: Decimal) -> bool:
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False))
+@example(0, 2.0**-24)
+@example(0, 2.0**803)
 def test_number_when_it_is_written_by_a_program(number: int, other: float) -> None:
     """Every long and every double that a program prints comes back as it was."""
     assert Typed("long").value(str(number)) == (number, [])
     assert Typed("long").value(f'"{number}"') == (number, [])
-    for text in (repr(other), f'"{other!r}"'):
+    for text in (repr(other), f"{other:.17g}", f'"{other!r}"'):
         if text.lstrip("-").isdigit() and abs(other) > 2**53:
             continue
         assert Typed("double").value(text) == (other, [])
