@@ -8,8 +8,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from aiokafka import TopicPartition
-
 from deploy.dead_letters import DeadLetter, EventKey, Filters, replayed_event
 from sink.audit import Span
 from sink.topic_log import TopicLog
@@ -26,13 +24,13 @@ class DeadLetterLog(TopicLog):
 
     async def span(self, partition: int, since_ms: int | None = None) -> Span:
         """The offsets of a partition's dead letters, from a time on."""
-        at = self._dead(partition)
+        at = self.dead_at(partition)
         stop = (await self.bounds(at)).stop
         return Span(min(stop, await self.since(at, since_ms)), stop)
 
     async def letters(self, partition: int, span: Span, filters: Filters) -> AsyncGenerator[list[DeadLetter]]:
         """The wanted ones of a span, oldest first, in pieces that may be empty.  Close it where you break off."""
-        async with aclosing(self.readable(self._dead(partition), span)) as pieces:
+        async with aclosing(self.readable(self.dead_at(partition), span)) as pieces:
             async for records in pieces:
                 yield [letter for letter in map(DeadLetter.of, records) if filters.match(letter)]
 
@@ -59,7 +57,7 @@ class DeadLetterLog(TopicLog):
         if partition not in await self.partitions():
             return None
         found = None
-        bounds = await self.bounds(self._dead(partition))
+        bounds = await self.bounds(self.dead_at(partition))
         if bounds.start <= offset < bounds.stop:
             async for letters in self.letters(partition, Span(offset, offset + 1), Filters()):
                 found = letters[0]
@@ -67,7 +65,7 @@ class DeadLetterLog(TopicLog):
 
     async def replays(self, partition: int, since_ms: int, on_progress: OnProgress) -> dict[EventKey, int]:
         """The events that were replayed since a time, with the raw offset of each one's last replay."""
-        at = TopicPartition(self.topics.raw, partition)
+        at = self.raw_at(partition)
         span = Span(await self.since(at, max(0, since_ms - MARGIN_MILLISECONDS)), await self.raw_end(partition))
         found: dict[EventKey, int] = {}
         async for records in self.readable(at, span):
@@ -77,17 +75,10 @@ class DeadLetterLog(TopicLog):
             on_progress(f"raw records of partition {partition}", records[-1].offset + 1 - span.start, _size(span))
         return found
 
-    async def raw_end(self, partition: int) -> int:
-        """The offset of the next raw record."""
-        return (await self.bounds(TopicPartition(self.topics.raw, partition))).stop
-
     async def normalized_to(self, partition: int) -> int:
         """Up to which raw offset the stream has dealt with a partition, dead letters included."""
-        at = TopicPartition(self.topics.raw, partition)
+        at = self.raw_at(partition)
         return await self.committed(self.topics.stream_group, at) or 0
-
-    def _dead(self, partition: int) -> TopicPartition:
-        return TopicPartition(self.topics.dead_letter, partition)
 
 
 def _size(span: Span) -> int:

@@ -7,12 +7,11 @@ from typing import NamedTuple, Protocol
 from schemas.ddl import is_team_slug
 from schemas.events import is_event_id
 from schemas.topics import (
-    DETAIL,
+    DEAD_LETTER_HEADERS,
     EVENT_ID,
-    FIELD,
     FORMAT,
+    NORMALIZED_FORMAT,
     RAW_OFFSET,
-    RAW_PARTITION,
     REASON,
     REPLAYED_FROM,
     TEAM,
@@ -22,8 +21,7 @@ from stream.normalize import Record
 NO_VALUE = "the dead letter holds no value: it was too large to be copied, or there was none"
 NOT_RAW = "the dead letter holds the normalized record, not the event as it was posted"
 NO_EVENT = "its headers name no event id and team, so it would be refused again"
-_NORMALIZED_FORMAT = "envelope.v1"
-_OURS = frozenset({REASON, FIELD, DETAIL, RAW_PARTITION, RAW_OFFSET, REPLAYED_FROM})
+_OURS = DEAD_LETTER_HEADERS | {REPLAYED_FROM}
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -119,7 +117,7 @@ class DeadLetter:
     @property
     def obstacle(self) -> str | None:
         """Why it cannot be replayed, in words; None where it can."""
-        if self.text(FORMAT) == _NORMALIZED_FORMAT:
+        if self.text(FORMAT) == NORMALIZED_FORMAT.decode():
             return NOT_RAW
         if self.value is None:
             return NO_VALUE

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from deploy.text import visible
 from schemas.errors import InvalidEvent
 from schemas.field_types import TypedSchema
-from stream.coerce import Coercion
+from stream.coerce import Coercion, Discard
 
 MOST_EXAMPLES = 3
 MAX_EXAMPLE_CHARACTERS = 60
@@ -46,18 +47,22 @@ def fit(schema: TypedSchema, samples: Sequence[bytes]) -> list[FieldFit]:
         except InvalidEvent as error:
             by_path[error.field or ""].missing += 1
             continue
-        for name in {discard.field.partition(".")[0].partition("[")[0] for discard in discards} - {""}:
+        told = [(_field_of(discard), discard) for discard in discards if discard.field]
+        for name in {name for name, _ in told}:
             found[name].misfits += 1
-        for discard in discards:
-            if discard.field:
-                _show(found[discard.field.partition(".")[0].partition("[")[0]], f"{discard.value} {discard.reason}")
+        for name, discard in told:
+            _show(found[name], f"{discard.value} {discard.reason}")
     for each in schema.fields:
         found[each.name].present = present[each.member]
     return list(found.values())
 
 
+def _field_of(discard: Discard) -> str:
+    """The field that a discard lies in: `address` of `address.zip`, `tags` of `tags[2]`."""
+    return discard.field.partition(".")[0].partition("[")[0]
+
+
 def _show(fares: FieldFit, example: str) -> None:
     if len(fares.examples) < MOST_EXAMPLES and example not in fares.examples:
         short = example if len(example) <= MAX_EXAMPLE_CHARACTERS else f"{example[:MAX_EXAMPLE_CHARACTERS]}…"
-        # A value is the sender's, who is not to move anybody's cursor.
-        fares.examples.append("".join(each if each.isprintable() else "?" for each in short))
+        fares.examples.append(visible(short))

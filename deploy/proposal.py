@@ -3,7 +3,6 @@
 Every field is nullable with the default null, so that it may be left out of a later version, and no event is refused.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import msgspec
 
 from schemas.field_types import Kind, Type
 from schemas.names import snake_case
-from schemas.typed import MAX_DEPTH, MAX_FIELDS, MAX_MEMBER_CHARACTERS
+from schemas.typed import MAX_DEPTH, MAX_FIELDS, is_member, is_name
 from stream.numbers import Misfit
 from stream.scalars import scalar
 
@@ -20,8 +19,6 @@ LEAST_SHARE = 0.95
 MOST_MEMBERS = 50
 """An object with more different members than that is a map."""
 
-_is_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII).fullmatch
-_NO_MEMBER = re.compile(r'["\\\x00-\x1f]')
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=str.encode).decode
 _DATE = {"type": "int", "logicalType": "date"}
 _TIME = {"type": "long", "logicalType": "timestamp-micros"}
@@ -39,7 +36,7 @@ def propose(event: str, samples: Sequence[bytes]) -> dict[str, Any]:
         samples: the properties of some of them.
     """
     words = "".join(word.capitalize() for word in snake_case(event).split("_"))
-    name = words if _is_name(words) else f"Event{words}"
+    name = words if is_name(words) else f"Event{words}"
     return {
         "type": "record",
         "name": name,
@@ -58,10 +55,10 @@ class _Proposal:
         members = Counter(member for each in objects for member, value in each.items() if value is not None)
         fields, names = [], set[str]()
         for member, _ in members.most_common():
-            if not 0 < len(member) <= MAX_MEMBER_CHARACTERS or _NO_MEMBER.search(member) or self._left <= 0:
+            if not is_member(member) or self._left <= 0:
                 continue
             self._left -= 1
-            name = member if _is_name(member) else snake_case(member)
+            name = member if is_name(member) else snake_case(member)
             while name in names:
                 name += "_"
             names.add(name)

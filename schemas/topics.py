@@ -28,6 +28,9 @@ REASON = "reason"
 FIELD = "field"
 DETAIL = "detail"
 RAW_PARTITION = "raw_partition"
+NORMALIZED_FORMAT = b"envelope.v1"
+"""The format of a dead letter that holds the normalized record: one that ClickHouse did not take."""
+DEAD_LETTER_HEADERS = frozenset({REASON, FIELD, DETAIL, RAW_PARTITION, RAW_OFFSET})
 
 MAX_RECORD_BYTES = 1 << 20
 DAY_MILLISECONDS = 86_400_000

@@ -18,8 +18,8 @@ MAX_FIELDS = 500
 MAX_DEPTH = 3
 MAX_MEMBER_CHARACTERS = 200
 MAX_PRECISION = 38
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-# What msgspec does not take for a member's name.
+is_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII).fullmatch
+"""Whether a text may be a name in Avro."""
 _NO_MEMBER = re.compile(r'["\\\x00-\x1f]')
 _PRIMITIVES = {
     "boolean": Kind.BOOLEAN,
@@ -42,6 +42,11 @@ _LOGICAL = {
 
 class SchemaError(ValueError):
     """A schema that cannot be used; the message is for whoever wrote it."""
+
+
+def is_member(name: str) -> bool:
+    """Whether a field may be filled from the member of this name: msgspec does not take every one."""
+    return 0 < len(name) <= MAX_MEMBER_CHARACTERS and not _NO_MEMBER.search(name)
 
 
 def parse_schema(text: str | bytes) -> TypedSchema:
@@ -92,14 +97,14 @@ class _Parser:
 
     def _field(self, schema: object, path: str, namespace: str, depth: int) -> Field:
         name = schema.get("name") if isinstance(schema, dict) else None
-        if not isinstance(schema, dict) or not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(schema, dict) or not isinstance(name, str) or not is_name(name):
             raise SchemaError(
                 f"{name!r} cannot name a field: it must be letters, digits and _, not beginning with a digit; "
                 'where the member is called otherwise, say so: {"name": "order_total", "property": "Order Total"}.'
             )
         where = f"{path}.{name}" if path else name
         member = schema.get("property", name)
-        if not isinstance(member, str) or not 0 < len(member) <= MAX_MEMBER_CHARACTERS or _NO_MEMBER.search(member):
+        if not isinstance(member, str) or not is_member(member):
             raise SchemaError(
                 f"`{where}`: property must be 1 to {MAX_MEMBER_CHARACTERS} characters without quotes and backslashes."
             )
@@ -181,7 +186,7 @@ class _Parser:
             raise SchemaError(f"{where} must have a name.")
         if "." in name:
             namespace, _, name = name.rpartition(".")
-        if not all(_NAME.fullmatch(part) for part in [name, *filter(None, namespace.split("."))]):
+        if not all(is_name(part) for part in [name, *filter(None, namespace.split("."))]):
             raise SchemaError(
                 f"{name!r} cannot name a type: it must be letters, digits and _, not beginning with a digit."
             )

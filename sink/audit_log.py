@@ -28,27 +28,23 @@ class AuditLog(TopicLog):
 
     async def auditable(self, partition: int) -> Span:
         """The raw offsets that are settled, less those whose dead letters may have expired."""
-        raw = await self.bounds(self._raw(partition))
+        raw = await self.bounds(self.raw_at(partition))
         stop = settled(await self._marks(partition))
         start = await self.raw_since(partition, await self._dead_letters_since_ms())
         return Span(max(raw.start, start), max(raw.start, start, min(stop, raw.stop)))
 
     async def raw_since(self, partition: int, time_ms: int | None) -> int:
         """The first raw offset of a record that is not older; the beginning for None."""
-        return await self.since(self._raw(partition), time_ms)
-
-    async def raw_end(self, partition: int) -> int:
-        """The offset of the next raw record."""
-        return (await self.bounds(self._raw(partition))).stop
+        return await self.since(self.raw_at(partition), time_ms)
 
     async def dead_letters_since(self, partition: int, time_ms: int | None) -> int:
         """Where in the log of dead letters to look for raw records that are not older; the beginning for None."""
         before = None if time_ms is None else max(0, time_ms - MARGIN_MILLISECONDS)
-        return await self.since(self._dead(partition), before)
+        return await self.since(self.dead_at(partition), before)
 
     async def dead_letters(self, partition: int, position: int) -> AsyncIterator[tuple[int, list[int]]]:
         """Read the dead letters from a position to the end, in pieces: the next position, and their raw offsets."""
-        at = self._dead(partition)
+        at = self.dead_at(partition)
         stop = (await self.bounds(at)).stop
         async for records in self.read(at, Span(position, stop)):
             headers = [dict(record.headers).get(RAW_OFFSET) for record in records]
@@ -56,7 +52,7 @@ class AuditLog(TopicLog):
 
     async def raw(self, partition: int, offsets: Sequence[int]) -> dict[int, Raw]:
         """The raw records at these offsets, which are in order; those that have expired are left out."""
-        at = self._raw(partition)
+        at = self.raw_at(partition)
         first = (await self.bounds(at)).start
         wanted = [offset for offset in offsets if offset >= first]
         found: dict[int, Raw] = {}
@@ -80,7 +76,7 @@ class AuditLog(TopicLog):
 
     async def _marks(self, partition: int) -> Marks:
         topics, at = self.topics, self._normalized(partition)
-        by_stream = await self.committed(topics.stream_group, self._raw(partition))
+        by_stream = await self.committed(topics.stream_group, self.raw_at(partition))
         normalized = await self.bounds(at)
         by_sink = await self.committed(topics.sink_group, at)
         last: int | None = None
@@ -104,14 +100,8 @@ class AuditLog(TopicLog):
             return None
         return max(0, round(time.time() * 1_000) - retention + min(MARGIN_MILLISECONDS, retention // 10))
 
-    def _raw(self, partition: int) -> TopicPartition:
-        return TopicPartition(self.topics.raw, partition)
-
     def _normalized(self, partition: int) -> TopicPartition:
         return TopicPartition(self.topics.normalized, partition)
-
-    def _dead(self, partition: int) -> TopicPartition:
-        return TopicPartition(self.topics.dead_letter, partition)
 
 
 def _near(offsets: Sequence[int]) -> Iterator[list[int]]:

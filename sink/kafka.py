@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from schemas.logs import get_logger
 from schemas.stalls import Reading
-from schemas.topics import DETAIL, FIELD, FORMAT, MAX_RECORD_BYTES, RAW_PARTITION, REASON, Headers
+from schemas.topics import DETAIL, FIELD, FORMAT, MAX_RECORD_BYTES, NORMALIZED_FORMAT, RAW_PARTITION, REASON, Headers
 from sink.batch import Record, Refused
 from sink.offsets import Note, decode_note
 from sink.settings import SinkSettings
@@ -33,7 +33,6 @@ METADATA_SECONDS = 30
 REQUEST_AFTER_SESSION_SECONDS = 5
 LONGEST_POLL_MILLISECONDS = (1 << 31) - 1
 DETAIL_CHARACTERS = 1_000
-NORMALIZED_FORMAT = b"envelope.v1"
 C = TypeVar("C", AIOKafkaConsumer, AIOKafkaProducer)
 
 

@@ -84,6 +84,18 @@ class TopicLog:
             ends = await self._consumer.end_offsets([at])
         return Span(beginnings[at], ends[at])
 
+    async def raw_end(self, partition: int) -> int:
+        """The offset of the next raw record."""
+        return (await self.bounds(self.raw_at(partition))).stop
+
+    def raw_at(self, partition: int) -> TopicPartition:
+        """A partition of the raw topic."""
+        return TopicPartition(self.topics.raw, partition)
+
+    def dead_at(self, partition: int) -> TopicPartition:
+        """A partition of the dead letters."""
+        return TopicPartition(self.topics.dead_letter, partition)
+
     async def since(self, at: TopicPartition, time_ms: int | None) -> int:
         """The first offset of a record that is not older; the beginning for None."""
         bounds = await self.bounds(at)

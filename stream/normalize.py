@@ -19,6 +19,7 @@ from schemas.ddl import is_team_slug
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.free_json import json_text
 from schemas.topics import (
+    DEAD_LETTER_HEADERS,
     DETAIL,
     EVENT_ID,
     FIELD,
@@ -44,7 +45,6 @@ _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 # What ClickHouse's DateTime64(6) holds.
 _YEARS = range(1900, 2299)
 _EARLIEST_MICROS, _LATEST_MICROS = (events.to_micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (1900, 2299))
-_OWN_HEADERS = frozenset({REASON, FIELD, DETAIL, RAW_PARTITION, RAW_OFFSET})
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
 
@@ -165,7 +165,7 @@ def dead_letter(record: RawRecord, error: InvalidEvent) -> Record:
 
     Where a copy would exceed MAX_RECORD_BYTES its value is left out, then its key and headers too; the detail says so.
     """
-    raw = [(name, value) for name, value in record.headers if name not in _OWN_HEADERS]
+    raw = [(name, value) for name, value in record.headers if name not in DEAD_LETTER_HEADERS]
     letter = Record(record.key, record.value, [*raw, *_explanation(record, error, error.message)])
     if _size(letter) <= MAX_RECORD_BYTES:
         return letter

@@ -2,20 +2,19 @@
 
 import asyncio
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-import structlog
 import typer
 
 from deploy.audit import NoSuchPartition, Report, Request
 from deploy.audit import audit as carry_out
-from deploy.commands.options import DEFAULT_DATA_DIR, DataDir
-from deploy.commands.running import warehouse_settings
+from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, end_with
+from deploy.commands.running import silence_libraries, warehouse_settings
 from deploy.commands.times import duration, milliseconds, moment
+from deploy.text import time_text
 from schemas.errors import Unavailable
 from schemas.settings import SettingsError
 from sink.audit import Finding, Span, Violation, ranges
@@ -60,18 +59,16 @@ def audit(  # noqa: PLR0913 - one per option
         if from_ is not None:
             raise typer.BadParameter("say --since or --from, not both")
         from_ = datetime.now(UTC) - since
-    # Standard output is for the result; what goes wrong is said once, by us.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
+    silence_libraries()
     try:
         settings = warehouse_settings(data_dir)
         reports = asyncio.run(carry_out(settings, Request(milliseconds(from_), milliseconds(to), partition), _progress))
     except SettingsError as error:
-        _end(USAGE, str(error))
+        end_with(USAGE, str(error))
     except NoSuchPartition as error:
         raise typer.BadParameter(str(error), param_hint="--partition") from error
     except Unavailable as error:
-        _end(UNAVAILABLE, f"{error}\n`events up` starts both; or set KAFKA_BOOTSTRAP_SERVERS and CLICKHOUSE_URL.")
+        end_with(UNAVAILABLE, f"{error}\n`events up` starts both; or set KAFKA_BOOTSTRAP_SERVERS and CLICKHOUSE_URL.")
     clean = not any(sum(report.violations.values()) for report in reports)
     if as_json:
         typer.echo(json.dumps({"clean": clean, "partitions": [_document(report) for report in reports]}, indent=2))
@@ -103,7 +100,7 @@ def _document(report: Report) -> dict[str, Any]:
         "foreign": result.foreign,
         **{violation.value: count for violation, count in report.violations.items()},
         "violations": [
-            {"kind": kind, "offset": offset, "event_id": event_id, "received_at": _text(time_ms)}
+            {"kind": kind, "offset": offset, "event_id": event_id, "received_at": time_text(time_ms)}
             for kind, offset, event_id, time_ms in sorted(result.findings)[:MOST_LISTED]
         ],
     }
@@ -133,16 +130,7 @@ def _lines(partition: int, violation: Violation, findings: Sequence[Finding]) ->
     lines = []
     for start, stop in spans[:MOST_RANGES]:
         offsets = f"{start}" if stop == start + 1 else f"{start} to {stop - 1}"
-        lines.append(f"partition {partition}  {violation}  offset {offsets}  received {_text(times[start])}")
+        lines.append(f"partition {partition}  {violation}  offset {offsets}  received {time_text(times[start])}")
     if len(spans) > MOST_RANGES:
         lines.append(f"partition {partition}  {violation}  and at {len(spans) - MOST_RANGES} more places: --json")
     return lines
-
-
-def _text(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).isoformat(timespec="milliseconds")
-
-
-def _end(code: int, message: str) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
-    raise typer.Exit(code)

@@ -2,13 +2,12 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from deploy.dead_letters import DeadLetter
 from deploy.replay import Summary
+from deploy.text import aligned, time_text, visible
 from schemas.topics import DETAIL, EVENT_ID, FIELD, RAW_OFFSET, RAW_PARTITION, REASON, RECEIVED_AT, REPLAYED_FROM, TEAM
 
-_HIDDEN = "?"
 _LINE_ENDS = frozenset("\n\t")
 _COLUMNS = ("dead_at", "place", "team", "reason", "field", "event_id")
 _HEADERS = (EVENT_ID, TEAM, REASON, FIELD, DETAIL, RECEIVED_AT, RAW_PARTITION, RAW_OFFSET, REPLAYED_FROM)
@@ -21,7 +20,7 @@ Value = dict[str, str] | None
 def row(letter: DeadLetter) -> dict[str, str]:
     """What a list says of a dead letter; what a header does not tell is empty."""
     told = {name: letter.text(name) for name in _HEADERS}
-    return {"place": letter.place, "dead_at": _time(letter.time_ms)} | told
+    return {"place": letter.place, "dead_at": time_text(letter.time_ms)} | told
 
 
 def document(letter: DeadLetter) -> dict[str, object]:
@@ -43,8 +42,7 @@ def decoded(value: bytes | None) -> Value:
 def table(letters: Sequence[DeadLetter]) -> list[str]:
     """A line for each, and its detail beneath."""
     cells = [_COLUMNS, *(tuple(visible(row(letter)[name]) for name in _COLUMNS) for letter in letters)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    lines = aligned(cells)
     details = [f"    {visible(letter.text(DETAIL))}" for letter in letters]
     return [lines[0], *(line for pair in zip(lines[1:], details, strict=True) for line in pair)]
 
@@ -54,7 +52,7 @@ def page(letter: DeadLetter) -> list[str]:
     headers = [f"  {visible(name):<14}  {_shown(value)}" for name, value in letter.headers]
     value = ["  no value"] if letter.value is None else ["", _shown(letter.value)]
     return [
-        f"dead letter {letter.place}  {_time(letter.time_ms)}",
+        f"dead letter {letter.place}  {time_text(letter.time_ms)}",
         f"  {'key':<14}  {_shown(letter.key)}",
         *headers,
         *value,
@@ -98,15 +96,6 @@ def bar(what: str, done: int, total: int) -> str:
     return f"{what}  [{'#' * filled}{'.' * (_BAR - filled)}]  {done:,} of {total:,}"
 
 
-def visible(text: str) -> str:
-    """What somebody sent, without what would move a terminal's cursor."""
-    return "".join(character if character.isprintable() else _HIDDEN for character in text)
-
-
 def _shown(value: bytes | None) -> str:
     text = (value or b"").decode(errors="replace")
     return "".join(character if character in _LINE_ENDS else visible(character) for character in text)
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).isoformat(timespec="milliseconds")

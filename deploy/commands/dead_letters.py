@@ -2,22 +2,20 @@
 
 import asyncio
 import json
-import logging
 import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
-import structlog
 import typer
 
 from deploy.audit import AuditSettings
 from deploy.commands.dead_letter_text import bar, document, lines_of, page, row, summary_document, table
-from deploy.commands.options import DEFAULT_DATA_DIR, DataDir
-from deploy.commands.running import warehouse_settings
+from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, end_with
+from deploy.commands.running import silence_libraries, warehouse_settings
 from deploy.commands.times import duration, milliseconds, moment
 from deploy.dead_letter_log import DeadLetterLog
 from deploy.dead_letters import DeadLetter, Filters
@@ -140,7 +138,9 @@ def show(
 
     letter = _run(data_dir, lambda settings: _asked(settings, one))
     if letter is None:
-        _end(Exit.NOTHING_DONE, f"There is no dead letter at {place}, or it has expired; `events dead-letters list`.")
+        end_with(
+            Exit.NOTHING_DONE, f"There is no dead letter at {place}, or it has expired; `events dead-letters list`."
+        )
     if as_json:
         typer.echo(json.dumps(document(letter), indent=2))
     else:
@@ -164,7 +164,7 @@ def replay(  # noqa: PLR0913 - one per option
 ) -> None:
     """Replay dead letters."""
     if not (dry_run or yes or sys.stdin.isatty()):
-        _end(Exit.USAGE, "Nobody is there to be asked: say --dry-run, or --yes to send.")
+        end_with(Exit.USAGE, "Nobody is there to be asked: say --dry-run, or --yes to send.")
     filters = Filters(team, reason, event_id, milliseconds(since), milliseconds(until))
     request = Request(filters, limit, dry_run, wait_seconds)
 
@@ -174,7 +174,7 @@ def replay(  # noqa: PLR0913 - one per option
     try:
         summary = _run(data_dir, lambda settings: carry_out(settings, request, confirm, _progress))
     except NotConfirmed:
-        _end(Exit.NOTHING_DONE, "Nothing was sent.")
+        end_with(Exit.NOTHING_DONE, "Nothing was sent.")
     if as_json:
         typer.echo(json.dumps(summary_document(summary, dry_run=dry_run), indent=2))
     else:
@@ -191,15 +191,13 @@ async def _asked(settings: AuditSettings, ask: Callable[[DeadLetterLog], Awaitab
 
 def _run(data_dir: Path, act: Callable[[AuditSettings], Coroutine[None, None, T]]) -> T:
     """Do it with the pipeline of this folder; what is wrong ends the command."""
-    # Standard output is for the result; what goes wrong is said once, by us.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
+    silence_libraries()
     try:
         return asyncio.run(act(warehouse_settings(data_dir)))
     except SettingsError as error:
-        _end(Exit.USAGE, str(error))
+        end_with(Exit.USAGE, str(error))
     except Unavailable as error:
-        _end(
+        end_with(
             Exit.UNAVAILABLE,
             f"{error}\n`events up` starts Kafka and ClickHouse; or set KAFKA_BOOTSTRAP_SERVERS and CLICKHOUSE_URL.",
         )
@@ -217,8 +215,3 @@ def _progress(what: str, done: int, total: int) -> None:
     elif done == total:
         sys.stderr.write(f"{bar(what, done, total)}\n")
     sys.stderr.flush()
-
-
-def _end(code: int, message: str) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
-    raise typer.Exit(code)

@@ -29,8 +29,13 @@ def need_packages() -> None:
 
 def end(error: LaunchError) -> NoReturn:
     """End the command with an error's message and code."""
-    sys.stderr.write(f"{error.message}\n")
-    raise typer.Exit(error.code)
+    end_with(error.code, error.message)
+
+
+def end_with(code: int, message: str) -> NoReturn:
+    """End the command with a message and a code."""
+    sys.stderr.write(f"{message}\n")
+    raise typer.Exit(code)
 
 
 def not_running(data_dir: Path, more: str = "") -> LaunchError:

@@ -1,13 +1,21 @@
-"""The pipeline that a command looks at: what runs on this machine, or what the environment names."""
+"""The pipeline that a command looks at: what runs on this machine, or what the environment names; and how quietly."""
 
 import importlib.util
+import logging
 import os
 from pathlib import Path
 
+import structlog
 from pydantic import SecretStr
 
 from deploy.audit import AuditSettings
 from schemas.settings import load
+
+
+def silence_libraries() -> None:
+    """Standard output is for a command's result; what goes wrong is said once, by the command."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
 
 
 def warehouse_settings(data_dir: Path) -> AuditSettings:

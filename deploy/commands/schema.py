@@ -2,18 +2,18 @@
 
 import asyncio
 import json
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from deploy.commands.accounts import Exit, Json, Slug, end, say
+from deploy.commands.running import silence_libraries
 from deploy.fit import FieldFit, fit
 from deploy.proposal import propose
 from deploy.samples import SampleSettings, recent_properties
+from deploy.text import aligned
 from schemas.columns import columns_of
 from schemas.compatibility import problems
 from schemas.ddl import is_team_slug
@@ -93,7 +93,7 @@ def check(  # noqa: PLR0913 - one per option
     if as_json:
         typer.echo(json.dumps(_document(columns, names.collisions, found, fits), ensure_ascii=False))
     else:
-        typer.echo("\n".join(_aligned([["column", "type"], *map(list, columns.items())])))
+        typer.echo("\n".join(aligned([["column", "type"], *map(list, columns.items())])))
         for line in [*names.collisions, *(f"Not compatible: {problem}." for problem in found)]:
             say(line)
         if fits is not None:
@@ -116,8 +116,7 @@ def _parsed(text: str | bytes, called: str) -> TypedSchema:
 
 
 def _samples(team: str, event: str, most: int) -> list[bytes]:
-    # Standard output is for the result; what goes wrong is said once, by us.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    silence_libraries()
     try:
         samples = asyncio.run(recent_properties(load(SampleSettings, "EVENTS_SCHEMA_"), team, event, most))
     except SettingsError as error:
@@ -144,10 +143,5 @@ def _say_fit(fits: list[FieldFit], events: int) -> None:
         fitting = str(each.present - each.misfits)
         rows.append([each.name, each.wanted, str(each.present), fitting, "; ".join([*missing, *each.examples])])
     say(f"{events} events")
-    for line in _aligned(rows):
+    for line in aligned(rows):
         say(line)
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
-import sys
 from enum import IntEnum
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+
+from deploy.commands.options import end_with
+from deploy.text import visible
 
 HELP = """Example: events where 01936f0e-8a1c-7c3e-9b5f-2d1e4a6b8c0d
 
@@ -54,11 +56,11 @@ def where(
     api_url = os.environ.get("EVENTS_API_URL", "http://127.0.0.1:8080").rstrip("/")
     token = os.environ.get("EVENTS_TOKEN", "")
     if not token:
-        _end(_Exit.USAGE, 'There is no EVENTS_TOKEN; for the demo team\'s: eval "$(events env)"')
+        end_with(_Exit.USAGE, 'There is no EVENTS_TOKEN; for the demo team\'s: eval "$(events env)"')
     query = f"?sender_id={quote(sender_id, safe='')}" if sender_id is not None else f"/{quote(event_id or '', safe='')}"
     status, receipt = asyncio.run(_ask(f"{api_url}/v1/events{query}", token))
     if status != 200:
-        _end(_exit_code(status, receipt), str(receipt.get("message", f"{api_url} answered {status}.")))
+        end_with(_exit_code(status, receipt), str(receipt.get("message", f"{api_url} answered {status}.")))
     if as_json:
         typer.echo(json.dumps(receipt, indent=2))
     else:
@@ -77,7 +79,7 @@ async def _ask(url: str, token: str) -> tuple[int, dict[str, Any]]:
         ):
             answer = await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        _end(_Exit.UNAVAILABLE, f"The API does not answer: {error or repr(error)}.  `events up` starts it.")
+        end_with(_Exit.UNAVAILABLE, f"The API does not answer: {error or repr(error)}.  `events up` starts it.")
     return response.status, answer if isinstance(answer, dict) else {}
 
 
@@ -105,9 +107,4 @@ def _line(stage: dict[str, Any]) -> str:
     said = [stage[name] for name in ("token_id", "reason", "field", "detail") if stage.get(name)]
     line = "  ".join([f"{time:<27}", place, *said])
     # A detail may repeat what a sender wrote, which is not to move anybody's cursor.
-    return "".join(character if character.isprintable() else "?" for character in line)
-
-
-def _end(code: int, message: str) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
-    raise typer.Exit(code)
+    return visible(line)
