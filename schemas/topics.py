@@ -23,6 +23,10 @@ TRACEPARENT = "traceparent"
 REPLAYED_FROM = "replayed_from"
 # Of a normalized record, beside event_id and team.
 RAW_OFFSET = "raw_offset"
+# Of one that holds discards, or typed fields: where its parts end, and how many discards there are.
+ENVELOPE_BYTES = "envelope_bytes"
+TYPED_BYTES = "typed_bytes"
+DISCARDS = "discards"
 # Of a dead letter, beside all raw headers.
 REASON = "reason"
 FIELD = "field"
@@ -35,6 +39,7 @@ DEAD_LETTER_HEADERS = frozenset({REASON, FIELD, DETAIL, RAW_PARTITION, RAW_OFFSE
 MAX_RECORD_BYTES = 1 << 20
 DAY_MILLISECONDS = 86_400_000
 REFUSALS_PARTITIONS = 1
+SCHEMAS_PARTITIONS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,11 @@ class Topics:
         return f"{self.prefix}events.refusals"
 
     @property
+    def schemas(self) -> str:
+        """The teams' registered schemas: one partition, compacted, read from its beginning by stream and sink."""
+        return f"{self.prefix}events.schemas"
+
+    @property
     def stream_group(self) -> str:
         """The stream's consumer group."""
         return f"{self.prefix}events-stream"
@@ -99,7 +109,13 @@ class Topics:
         specs = [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter)]
         # Few records, for eyes only: no order beyond one partition's, and a day is long enough.
         short = {"retention.ms": str(DAY_MILLISECONDS)}
-        return [*specs, TopicSpec(self.refusals, config | short, REFUSALS_PARTITIONS)]
+        # Every version that there ever was: records that it wrote may still come.
+        kept = config | {"cleanup.policy": "compact", "retention.ms": "-1"}
+        return [
+            *specs,
+            TopicSpec(self.refusals, config | short, REFUSALS_PARTITIONS),
+            TopicSpec(self.schemas, kept, SCHEMAS_PARTITIONS),
+        ]
 
 
 def partition_for(key: bytes, partitions: int) -> int:

@@ -25,7 +25,13 @@ def test_topics_when_prefixed() -> None:
     topics = Topics("dev.")
     names = [spec.name for spec in topics.specs(retention_days=7)]
 
-    assert names == ["dev.events.raw", "dev.events.normalized", "dev.events.dead_letter", "dev.events.refusals"]
+    assert names == [
+        "dev.events.raw",
+        "dev.events.normalized",
+        "dev.events.dead_letter",
+        "dev.events.refusals",
+        "dev.events.schemas",
+    ]
     assert (topics.stream_group, topics.sink_group) == ("dev.events-stream", "dev.events-sink")
 
 

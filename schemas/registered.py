@@ -1,0 +1,142 @@
+"""Registered schemas: what `events.schemas` carries, and what of it holds now.  Pure.
+
+The registry writes each version once and writes it again where it is deleted; the stream writes by it, and the sink
+makes its table and columns, which are part of it, so that all releases make the same.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+FIRST_ID = 1_000
+"""Ids below are those of the envelope's own versions."""
+_MAJOR = re.compile(r"@(\d+)")
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Whose schema of which event: `acme.Purchased an Item`, or `acme.Purchased an Item@2` of the second major.
+
+    Attributes:
+        event: its name, as sent.
+        major: counts from 1; the versions of one major are compatible with each other.
+    """
+
+    team: str
+    event: str
+    major: int = 1
+
+    def __str__(self) -> str:
+        """As the registry's clients write it."""
+        return f"{self.team}.{self.event}" + (f"@{self.major}" if self.major > 1 else "")
+
+
+def parse_subject(text: str) -> Subject:
+    """The opposite of `str(subject)`.
+
+    Raises:
+        ValueError: in words for whoever wrote it.
+    """
+    team, dot, event = text.partition(".")
+    if not dot or not team or not event:
+        raise ValueError(f"The subject {text!r} must be a team and an event's name: acme.Purchased an Item")
+    name, at, number = event.rpartition("@")
+    if not at or not number.isdecimal():
+        return Subject(team, event)
+    if not name or not _MAJOR.fullmatch(f"@{number}") or number[0] == "0" or int(number) < 2:
+        raise ValueError(f"The subject {text!r} must end without @, or with @2, @3, … for an incompatible successor.")
+    return Subject(team, name, int(number))
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a typed table.
+
+    Attributes:
+        field: of the writer's schema.
+        type: ClickHouse's.
+    """
+
+    field: str
+    name: str
+    type: str
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One version of a subject.
+
+    Attributes:
+        number: counts from 1 within the subject.
+        id: of what was registered.
+        writer_id: of what the stream writes.
+        schema: what was registered, as it was sent.
+        writer_schema: what the stream writes, in Avro's JSON.
+        table: what the typed table is called in the team's database; the same for all versions of a subject.
+        columns: of its typed fields.
+        deleted: whether the stream is not to write by it any more.
+    """
+
+    subject: Subject
+    number: int
+    id: int
+    writer_id: int
+    schema: str
+    writer_schema: dict[str, Any]
+    table: str
+    columns: tuple[Column, ...]
+    deleted: bool = False
+
+    @property
+    def key(self) -> bytes:
+        """Of its record in `events.schemas`."""
+        return f"{self.subject}/{self.number}".encode()
+
+    def encode(self) -> bytes:
+        """The record's value: JSON."""
+        return msgspec.json.encode(self)
+
+
+def decode_version(value: bytes) -> Version:
+    """The opposite of `Version.encode`; members that a later release added are left out.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    try:
+        return msgspec.json.decode(value, type=Version)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"no version of a schema: {error}") from error
+
+
+class Registered:
+    """All versions that were published."""
+
+    def __init__(self) -> None:
+        self._versions: dict[int, Version] = {}
+        self._current: dict[tuple[str, str], Version] = {}
+
+    def __iter__(self) -> Iterator[Version]:
+        """Every version, deleted ones too, in the order of their first publication."""
+        return iter(list(self._versions.values()))
+
+    def apply(self, version: Version) -> None:
+        """Take a version, new or changed."""
+        self._versions[version.writer_id] = version
+        event = version.subject.team, version.subject.event
+        held = [
+            each
+            for each in self._versions.values()
+            if not each.deleted and (each.subject.team, each.subject.event) == event
+        ]
+        if held:
+            self._current[event] = max(held, key=lambda each: (each.subject.major, each.number))
+        else:
+            self._current.pop(event, None)
+
+    def current(self, team: str, event: str) -> Version | None:
+        """What the stream writes this event by: the last version of the highest major."""
+        return self._current.get((team, event))
+
+    def written_by(self, writer_id: int) -> Version | None:
+        """The version that the stream wrote a record by, deleted or not."""
+        return self._versions.get(writer_id)

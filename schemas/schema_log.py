@@ -1,0 +1,101 @@
+"""Follows `events.schemas`: read to its end before the first event, then as it grows.
+
+Over a connection of its own and without a group, since every process needs all of it.  A consumer that fails, or stands
+still while there is more, is thrown away, and a new one reads from the beginning.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any, NoReturn
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.errors import Unavailable
+from schemas.logs import get_logger
+from schemas.registered import Registered, Version, decode_version
+from schemas.settings import KafkaSettings
+
+FETCH_MILLISECONDS = 500
+ANSWER_SECONDS = 10
+RETRY_SECONDS = 1
+
+_log = get_logger(__name__)
+
+
+class SchemaLog:
+    """What is registered, as far as it was read.
+
+    Attributes:
+        registered: what holds now.
+
+    Args:
+        settings: the way to Kafka.
+        client_id: who reads, as Kafka's logs are to call it.
+        on_version: is told of each version, when it is known already; the same one may come again.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, client_id: str, on_version: Callable[[Version], None] = lambda _: None
+    ) -> None:
+        self.registered = Registered()
+        self._at = TopicPartition(settings.topics.schemas, 0)
+        self._options = settings.kafka_options() | {"client_id": client_id}
+        self._on_version = on_version
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def caught_up(self) -> None:
+        """Wait until all has been read that is in the topic now, however long Kafka is away.
+
+        A record is written after its schema, so one whose schema is unknown then has none.
+        """
+        asking = asyncio.get_running_loop().create_future()
+        self._waiting.append(asking)
+        await asking
+
+    async def follow(self) -> NoReturn:
+        """Read for ever; `caught_up` waits for this."""
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, Unavailable, OSError, RuntimeError) as error:
+                # RuntimeError is uvloop's word for a connection that was closed: aiokafka writes without asking.
+                _log.warning("schemas_unread", error=repr(error), todo="nothing is lost; it is tried until it succeeds")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self) -> NoReturn:
+        async with AsyncExitStack() as stack:
+            # aiokafka has no types.
+            consumer: Any = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+            stack.push_async_callback(consumer.stop)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await consumer.start()
+                if self._at.topic not in await consumer.topics():
+                    raise Unavailable(f"There is no topic {self._at.topic}, or it may not be read: create it first.")
+                consumer.assign([self._at])
+                await consumer.seek_to_beginning(self._at)
+            while True:
+                waiting = list(self._waiting)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._read_to_end(consumer)
+                for asking in waiting:
+                    self._waiting.remove(asking)
+                    if not asking.done():
+                        asking.set_result(None)
+                self._take(await consumer.getmany(self._at, timeout_ms=FETCH_MILLISECONDS))
+
+    async def _read_to_end(self, consumer: Any) -> None:
+        end = (await consumer.end_offsets([self._at]))[self._at]
+        while await consumer.position(self._at) < end:
+            self._take(await consumer.getmany(self._at, timeout_ms=FETCH_MILLISECONDS))
+
+    def _take(self, fetched: dict[TopicPartition, list[Any]]) -> None:
+        for record in fetched.get(self._at, ()):
+            try:
+                version = decode_version(record.value or b"")
+            except ValueError as error:
+                _log.error("schema_unreadable", offset=record.offset, error=str(error))
+                continue
+            self.registered.apply(version)
+            self._on_version(version)

@@ -1,0 +1,64 @@
+"""Registered schemas as the stream and the sink take them from `events.schemas`."""
+
+import pytest
+
+from schemas.registered import Column, Registered, Subject, Version, decode_version, parse_subject
+
+
+def version(number: int, writer_id: int, *, major: int = 1, deleted: bool = False) -> Version:
+    """A version of one event's schema."""
+    subject = Subject("acme", "Purchased an Item", major)
+    column = Column("revenue", "revenue", "Nullable(Float64)")
+    return Version(subject, number, writer_id - 1, writer_id, "{}", {"fields": []}, "purchased", (column,), deleted)
+
+
+@pytest.mark.parametrize("text", ["acme.Purchased an Item", "acme.Purchased an Item@2", "acme.a.b@c@12", "acme.@2x"])
+def test_subject_when_written_and_parsed(text: str) -> None:
+    """What a client names is what it gets."""
+    assert str(parse_subject(text)) == text
+
+
+@pytest.mark.parametrize("text", ["acme", ".Purchased", "acme.", "acme.x@1", "acme.x@02", "acme.x@0", "acme.@2"])
+def test_subject_when_it_names_none(text: str) -> None:
+    """It is refused in words, and no two texts mean the same subject."""
+    with pytest.raises(ValueError, match="must"):
+        parse_subject(text)
+
+
+def test_version_when_encoded() -> None:
+    """A later release may add members."""
+    first = version(1, 1001)
+
+    assert decode_version(first.encode()[:-1] + b',"later":[1]}') == first
+    assert first.key == b"acme.Purchased an Item/1"
+
+
+def test_version_when_unreadable() -> None:
+    """Whatever lies in the topic, it is told as no version."""
+    for value in (b"", b"\xff", b"{}", b'{"subject":"acme"}'):
+        with pytest.raises(ValueError, match="no version"):
+            decode_version(value)
+
+
+def test_current_when_versions_come_and_go() -> None:
+    """The last version of the highest major that was not deleted; records of all are still known."""
+    registered = Registered()
+    current = []
+    for each in (
+        version(1, 1001),
+        version(2, 1003),
+        version(1, 1005, major=2),
+        version(1, 1005, major=2, deleted=True),
+        version(2, 1003, deleted=True),
+        version(1, 1001, deleted=True),
+    ):
+        registered.apply(each)
+        now = registered.current("acme", "Purchased an Item")
+        current.append(now and now.writer_id)
+
+    assert current == [1001, 1003, 1005, 1003, 1001, None]
+    assert [each.writer_id for each in registered] == [1001, 1003, 1005]
+    assert (known := registered.written_by(1005)) is not None
+    assert known.deleted
+    assert registered.written_by(7) is None
+    assert registered.current("other", "Purchased an Item") is None
