@@ -16,6 +16,8 @@ import fastavro
 
 SCHEMA_HEADER_BYTES = 5
 ENVELOPE_SCHEMA_ID = 1
+DISCARDS_SCHEMA_ID = 2
+"""Of an envelope with discards behind it."""
 _MAGIC = 0
 _HEADER = struct.Struct(">BI")
 _SYNC_BYTES = 16
@@ -24,6 +26,7 @@ _ENVELOPE = json.loads(files("schemas").joinpath("avro/event/v1.avsc").read_text
 _PARSED_ENVELOPE = fastavro.parse_schema(_ENVELOPE)
 ENVELOPE_FIELDS: tuple[str, ...] = tuple(field["name"] for field in _ENVELOPE["fields"])
 ENVELOPE_HEADER = _HEADER.pack(_MAGIC, ENVELOPE_SCHEMA_ID)
+DISCARDS_HEADER = _HEADER.pack(_MAGIC, DISCARDS_SCHEMA_ID)
 
 
 def encode_envelope(event: dict[str, Any]) -> bytes:
@@ -57,6 +60,11 @@ def schema_id(value: bytes) -> int:
     if len(value) < SCHEMA_HEADER_BYTES or value[0] != _MAGIC:
         raise ValueError("not in Confluent wire format")
     return int.from_bytes(value[1:SCHEMA_HEADER_BYTES], "big")
+
+
+def wire_header(schema_id: int) -> bytes:
+    """What stands before the body of a value of this schema."""
+    return _HEADER.pack(_MAGIC, schema_id)
 
 
 class Container:

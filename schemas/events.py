@@ -17,6 +17,7 @@ from schemas.errors import ErrorCode, InvalidEvent
 from schemas.free_json import ABSENT, UNREADABLE, check_depth, check_object, json_text, refusal
 
 FORMAT = "event.v1"
+KIND = "event"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

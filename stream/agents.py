@@ -12,9 +12,9 @@ from collections.abc import AsyncIterable, Callable
 from typing import Protocol
 
 from schemas.logs import get_logger
-from schemas.metrics import DEAD_LETTERS, RECORDS_NORMALIZED, RUN_SECONDS
+from schemas.metrics import DEAD_LETTERS, DISCARDS, RECORDS_NORMALIZED, RUN_SECONDS
 from schemas.topics import Topics
-from stream.normalize import NormalizedRun, normalize_run
+from stream.normalize import NormalizedRun, WriterOf, normalize_run
 from stream.producer import Producer
 from stream.progress import Run
 
@@ -34,8 +34,11 @@ class Turns(Protocol):
 class Normalizer:
     """The work on runs; `end_process` is called with whatever goes wrong."""
 
-    def __init__(self, producer: Producer, topics: Topics, end_process: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, producer: Producer, topics: Topics, writer_of: WriterOf, end_process: Callable[[BaseException], None]
+    ) -> None:
         self._producer = producer
+        self._writer_of = writer_of
         self._topics = topics
         self._end_process = end_process
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -57,7 +60,7 @@ class Normalizer:
 
     async def _work(self, run: Run, consumer: Turns) -> None:
         # While the run before it is on its way to Kafka; this costs nothing but time.
-        outcome = normalize_run(run.records)
+        outcome = normalize_run(run.records, self._writer_of)
         # asyncio's lock is fair: the turns come in the order of the runs.
         async with self._turns[run.partition]:
             if not consumer.is_next(run):
@@ -76,6 +79,7 @@ class Normalizer:
 
 def _count(run: Run, outcome: NormalizedRun) -> None:
     RECORDS_NORMALIZED.inc(len(outcome.normalized))
+    DISCARDS.inc(outcome.discards)
     RUN_SECONDS.observe(time.monotonic() - run.fetched_at)
     for reason, count in outcome.reasons.items():
         DEAD_LETTERS.labels(reason.value).inc(count)

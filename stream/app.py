@@ -6,7 +6,7 @@ import random
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import faust
 from faust.app.base import BootStrategy
@@ -17,6 +17,7 @@ from schemas.errors import Unavailable
 from schemas.fatal import end_process, leave_process
 from schemas.health import health_listener
 from schemas.logs import get_logger
+from schemas.schema_log import SchemaLog
 from schemas.stalls import Stalls
 from schemas.topics import Topics
 from schemas.watchdog import Probe, look_after
@@ -26,6 +27,7 @@ from stream.progress import Run
 from stream.raw_log import SESSION_SECONDS
 from stream.settings import StreamSettings
 from stream.transport import Consumer, Transport
+from stream.writers import Writers
 
 MAX_PAUSE_SECONDS = 10
 MAX_DOUBLINGS = 8
@@ -149,7 +151,10 @@ async def run(settings: StreamSettings) -> None:
             return
         stack.push_async_callback(producer.stop)
         await _unless(stop, _check_partitions(producer, settings.topics))
-        normalizer = Normalizer(producer, settings.topics, end_process)
+        schema_log = SchemaLog(settings, "events-stream-schemas")
+        stack.callback(_follow(schema_log).cancel)
+        await _unless(stop, schema_log.caught_up())
+        normalizer = Normalizer(producer, settings.topics, Writers(schema_log.registered), end_process)
         app = make_app(settings, normalizer)
         consumers.append(app.consumer)
         try:
@@ -191,6 +196,18 @@ async def _watch(consumer: Consumer, settings: StreamSettings) -> None:
     await look_after(consumer, probe, Stalls(settings.stream_stall_seconds, SESSION_SECONDS))
 
 
+def _follow(schema_log: SchemaLog) -> asyncio.Task[NoReturn]:
+    """Follow what is registered; it has no end, so whatever ends it ends the process."""
+    following = asyncio.create_task(schema_log.follow())
+
+    def ended(task: asyncio.Task[NoReturn]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            end_process(error)
+
+    following.add_done_callback(ended)
+    return following
+
+
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
     """What the work returns; None where the process is to stop before."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
@@ -219,6 +236,7 @@ async def _connected(settings: StreamSettings) -> Producer:
 async def _check_partitions(producer: Producer, topics: Topics) -> None:
     """A record keeps its partition number, so the outputs must have all that the raw topic has."""
     try:
+        await producer.partitions(topics.schemas)
         raw = await producer.partitions(topics.raw)
         for output in (topics.normalized, topics.dead_letter):
             if (count := await producer.partitions(output)) != raw:

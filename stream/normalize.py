@@ -1,26 +1,28 @@
 """Raw records into normalized records, or into dead letters that say why not.
 
-Pure: no I/O and no clock, so the same raw record always gives the same bytes, however often it is read again.
+Pure: no I/O and no clock, so by the same schema the same raw record always gives the same bytes, however often it is
+read again.
 Whatever lies in the raw topic, and whoever wrote it, becomes one of the two.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
-from schemas import events, formats
-from schemas.codec import encode_envelope
+from schemas import events, formats, segment
+from schemas.codec import DISCARDS_HEADER, encode_envelope
 from schemas.ddl import is_team_slug
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.free_json import json_text
 from schemas.topics import (
     DEAD_LETTER_HEADERS,
     DETAIL,
+    DISCARDS,
     EVENT_ID,
     FIELD,
     FORMAT,
@@ -33,20 +35,28 @@ from schemas.topics import (
     SENT_AT,
     TEAM,
 )
+from stream.coerce import Discard
+from stream.event_time import occurred_at
+from stream.parts import join
+from stream.writers import Writer
 
-# Shorter differences between clocks are taken for the time that a request was on its way.
-SKEW_MICROS = 120_000_000
+TYPED_KINDS = frozenset({events.KIND, segment.Track.kind})
+"""Kinds of events whose name their sender chose; only these have schemas."""
 MAX_DETAIL_CHARACTERS = 500
 NOT_COPIED = "The raw record is too large to be copied: read it at raw_partition and raw_offset."
 
-# What event_id, team and raw_offset take at most, names included.
+# Headers that every normalized record has: event_id, team, raw_offset.
+_ALWAYS = 3
+# What all of its headers take at most, names included.
 _HEADER_BYTES = 256
 _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 # What ClickHouse's DateTime64(6) holds.
 _YEARS = range(1900, 2299)
-_EARLIEST_MICROS, _LATEST_MICROS = (events.to_micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (1900, 2299))
+_TOO_LARGE = Discard("", "", "typed fields", f"with them the record would exceed {MAX_RECORD_BYTES} bytes")
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
+WriterOf = Callable[[str, str], Writer | None]
+"""Gives what writes a team's event, by its name."""
 
 
 class RawRecord(Protocol):
@@ -93,20 +103,30 @@ class NormalizedRun:
     dead_letters: list[Record] = field(default_factory=list)
     reasons: Counter[ErrorCode] = field(default_factory=Counter)
 
+    @property
+    def discards(self) -> int:
+        """How many values did not fit."""
+        added = (header for record in self.normalized for header in record.headers[_ALWAYS:])
+        return sum(int(value or b"") for name, value in added if name == DISCARDS)
 
-def normalize_run(records: Sequence[RawRecord]) -> NormalizedRun:
+
+def no_writer(_team: str, _event: str) -> None:
+    """Where nothing is registered."""
+
+
+def normalize_run(records: Sequence[RawRecord], writer_of: WriterOf = no_writer) -> NormalizedRun:
     """Normalize each record; one that cannot be becomes a dead letter."""
     run = NormalizedRun()
     for record in records:
         try:
-            run.normalized.append(normalize(record))
+            run.normalized.append(normalize(record, writer_of))
         except InvalidEvent as error:
             run.dead_letters.append(dead_letter(record, error))
             run.reasons[error.code] += 1
     return run
 
 
-def normalize(record: RawRecord) -> Record:
+def normalize(record: RawRecord, writer_of: WriterOf = no_writer) -> Record:
     """The normalized record of one raw record; its value is in wire format.
 
     Raises:
@@ -122,7 +142,8 @@ def normalize(record: RawRecord) -> Record:
     if record.value is None:
         raise InvalidEvent(ErrorCode.INVALID_JSON, "The raw record has no value.")
     event = formats.parse(_format(_header(headers, FORMAT)), _format(headers.get(KIND) or b""), record.value)
-    value = encode_envelope(
+    occurred, discards = occurred_at(event.time, sent_at, received_at)
+    envelope = encode_envelope(
         {
             "event_id": event_id,
             "team": team,
@@ -130,7 +151,7 @@ def normalize(record: RawRecord) -> Record:
             "kind": event.kind,
             "user_id": _id_text(event.user_id),
             "anonymous_id": _id_text(event.anonymous_id),
-            "occurred_at": received_at if event.time is None else occurred_at(event.time, sent_at, received_at),
+            "occurred_at": occurred,
             "sent_at": sent_at,
             "received_at": received_at,
             "properties_json": event.properties_json,
@@ -139,25 +160,30 @@ def normalize(record: RawRecord) -> Record:
             "raw_offset": record.offset,
         }
     )
-    if len(record.key) + len(value) > MAX_RECORD_BYTES - _HEADER_BYTES:
+    own: list[tuple[str, bytes | None]] = [
+        (EVENT_ID, event_id.encode()),
+        (TEAM, team.encode()),
+        (RAW_OFFSET, b"%d" % record.offset),
+    ]
+    writer = writer_of(team, event.event) if event.kind in TYPED_KINDS else None
+    room = MAX_RECORD_BYTES - _HEADER_BYTES - len(record.key)
+    value, more = _written(envelope, event.properties_json, writer, discards, room)
+    if len(value) > room:
         raise InvalidEvent(ErrorCode.TOO_LARGE, f"The normalized record would exceed {MAX_RECORD_BYTES} bytes.")
-    return Record(
-        record.key,
-        value,
-        [(EVENT_ID, event_id.encode()), (TEAM, team.encode()), (RAW_OFFSET, b"%d" % record.offset)],
-    )
+    return Record(record.key, value, [*own, *more])
 
 
-def occurred_at(time: datetime, sent_at: int | None, received_at: int) -> int:
-    """When an event happened, in microseconds since 1970, by our clock where the sender's is plainly wrong.
-
-    Sender and ingress tell when the request was sent and received; what lies between is the difference of their clocks
-    and the time on the way.  Up to SKEW_MICROS nobody can tell the two apart, and the sender's word stands.
-    """
-    occurred = events.to_micros(time)
-    if sent_at is None or abs(received_at - sent_at) <= SKEW_MICROS:
-        return occurred
-    return min(max(occurred + received_at - sent_at, _EARLIEST_MICROS), _LATEST_MICROS)
+def _written(
+    envelope: bytes, properties: str, writer: Writer | None, discards: list[Discard], room: int
+) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The value, and the headers of its parts: with typed fields where there is a schema and `room` bytes suffice."""
+    if writer is not None:
+        typed, misfits = writer.coercion.apply(properties.encode())
+        value, headers = join(writer.wire_header, envelope, discards + misfits, typed)
+        if len(value) <= room:
+            return value, headers
+        discards = [*discards, _TOO_LARGE]
+    return join(DISCARDS_HEADER, envelope, discards, None) if discards else (envelope, [])
 
 
 def dead_letter(record: RawRecord, error: InvalidEvent) -> Record:

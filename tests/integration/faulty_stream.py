@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import stream.agents
 import stream.producer
 from stream.__main__ import main
-from stream.normalize import NormalizedRun, RawRecord, Record, normalize_run
+from stream.normalize import NormalizedRun, RawRecord, Record, WriterOf, normalize_run
 from stream.producer import Producer
 
 GOOD_RUNS = 3
@@ -17,13 +17,13 @@ SLOW_SECONDS = 0.15
 _runs = 0
 
 
-def _agent_raises(records: Sequence[RawRecord]) -> NormalizedRun:
+def _agent_raises(records: Sequence[RawRecord], writer_of: WriterOf) -> NormalizedRun:
     """A bug: the fourth run is one that the code cannot handle."""
     global _runs  # noqa: PLW0603 - one counter of one process
     _runs += 1
     if _runs > GOOD_RUNS:
         raise ZeroDivisionError("a bug in the agent")
-    return normalize_run(records)
+    return normalize_run(records, writer_of)
 
 
 class _HangingProducer(Producer):

@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord
 
+from schemas.registered import Version
 from schemas.settings import KafkaSettings
 from schemas.topics import EVENT_ID, FORMAT, RAW_OFFSET, RECEIVED_AT, TEAM
 from tests.services import PARTITIONS, eventually, free_port, process
@@ -114,6 +115,10 @@ class Broker:
             build = batch._build
             batch._build = lambda: _garbled(build(), *garble)
         await (await self._producer.send_batch(batch, self.topics.raw, partition=partition))
+
+    async def publish(self, version: Version) -> None:
+        """Publish a version of a schema, as the registry does."""
+        await self._producer.send_and_wait(self.topics.schemas, version.encode(), version.key)
 
     async def commit(self, partition: int, offset: int) -> None:
         """Commit for the stream while it does not run."""

@@ -11,7 +11,9 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from schemas.settings import KafkaSettings
 from tests.integration.stream_harness import BAD_EVERY, STREAM, broker, faulty, stream
-from tests.services import free_port, wait_until
+from tests.integration.test_raw_topic import headers_promised
+from tests.registered import version
+from tests.services import eventually, free_port, wait_until
 
 SECONDS_TO_STOP = 15
 
@@ -97,6 +99,60 @@ async def test_stream_refuses_to_start_when_an_output_has_fewer_partitions(
         assert running.wait(30) == 2
 
     assert f"{kafka.topics.normalized} has 4 partitions and {kafka.topics.raw} has 6" in log.read_text()
+
+
+async def test_stream_writes_by_a_schema_that_was_published_before_it_started(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    """The first record has its typed field and every header that is promised; one without a schema has neither."""
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.publish(version("e", [{"name": "n", "type": "long"}]))
+        await kafka_broker.load(3)
+        with stream(kafka, tmp_path / "stream.log"):
+            await kafka_broker.caught_up()
+        records = (await kafka_broker.records(kafka.topics.normalized))[0]
+
+    assert [record.value[:5] for record in records] == [b"\x00\x00\x00\x03\xe9"] * 2
+    assert [record.value[-3:] for record in records] == [b"\x00\x02\x02", b"\x00\x02\x04"]
+    assert set(dict(records[0].headers)) == set(headers_promised("events.normalized"))
+
+
+async def test_stream_follows_schemas_that_change_while_it_runs(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """One that is published is used, and one that is deleted is not any more; what cannot be read is passed over."""
+    by = version("e", [{"name": "n", "type": "long"}])
+    loaded = 0
+    async with broker(kafka) as kafka_broker:
+
+        async def writes(wanted: bytes) -> bool:
+            nonlocal loaded
+            await kafka_broker.load(2, first=loaded * BAD_EVERY)
+            loaded += 1
+            await kafka_broker.caught_up()
+            last = (await kafka_broker.records(kafka.topics.normalized))[0][-1]
+            return bool(last.value[:5] == wanted)
+
+        with stream(kafka, tmp_path / "stream.log"):
+            assert await writes(b"\0\0\0\0\x01")
+            await kafka_broker.publish(by)
+            await eventually(lambda: writes(b"\0\0\0\x03\xe9"), "the schema is used", 30)
+            await kafka_broker.publish(version("e", [{"name": "n", "type": "long"}], deleted=True))
+            await eventually(lambda: writes(b"\0\0\0\0\x01"), "it is not used any more", 30)
+        outcome = await kafka_broker.outcome()
+
+    assert outcome.repeats() == 0
+    assert [len(offsets) for offsets in outcome.normalized + outcome.dead_letters] == [loaded] * 8
+
+
+async def test_stream_refuses_to_start_when_a_topic_is_missing(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """Without the schemas it would write what it must not: exit 2, and the topic's name."""
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.admin.delete_topics([kafka.topics.schemas])
+    log = tmp_path / "stream.log"
+
+    with stream(kafka, log) as running:
+        assert running.wait(30) == 2
+
+    assert f"no topic {kafka.topics.schemas}" in log.read_text()
 
 
 async def test_stream_tells_its_health_and_its_progress(kafka: KafkaSettings, tmp_path: Path) -> None:

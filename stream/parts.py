@@ -1,0 +1,35 @@
+"""A normalized record out of its parts: the envelope, the discards, the typed fields, one behind the other (ADR 6)."""
+
+from collections.abc import Sequence
+
+from schemas.codec import SCHEMA_HEADER_BYTES
+from schemas.topics import DISCARDS, ENVELOPE_BYTES, TYPED_BYTES
+from stream.avro_bytes import long_bytes, with_length
+from stream.coerce import Discard
+
+_END_OF_BLOCKS = b"\x00"
+
+
+def join(
+    wire_header: bytes, envelope: bytes, discards: Sequence[Discard], typed: bytes | None
+) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The value, and the headers that say where to cut it.
+
+    Args:
+        wire_header: of the value's schema.
+        envelope: in wire format.
+        discards: what did not fit.
+        typed: the bytes of the typed fields, where a schema wrote them.
+    """
+    body = envelope[SCHEMA_HEADER_BYTES:]
+    headers = [(ENVELOPE_BYTES, b"%d" % len(body)), (DISCARDS, b"%d" % len(discards))]
+    if typed is not None:
+        headers.append((TYPED_BYTES, b"%d" % len(typed)))
+    return b"".join((wire_header, body, _array(discards), typed or b"")), headers
+
+
+def _array(discards: Sequence[Discard]) -> bytes:
+    if not discards:
+        return _END_OF_BLOCKS
+    texts = [with_length(text.encode()) for discard in discards for text in discard]
+    return long_bytes(len(discards)) + b"".join(texts) + _END_OF_BLOCKS

@@ -1,0 +1,76 @@
+"""What each team's event is written by: its registered schema, compiled when it is first met and when it changes.
+
+Invariant: what is written by a version can be read by that version's writer schema.  A version of which that is not
+certain is not used.
+"""
+
+from typing import NamedTuple
+
+from schemas.codec import ENVELOPE_FIELDS, wire_header
+from schemas.logs import get_logger
+from schemas.registered import Registered, Version
+from schemas.typed import SchemaError, parse_schema
+from schemas.written import DISCARDS, typed_fields
+from stream.coerce import Coercion
+
+_log = get_logger(__name__)
+
+
+class Writer(NamedTuple):
+    """What writes one event.
+
+    Attributes:
+        wire_header: of each record that it writes.
+    """
+
+    wire_header: bytes
+    coercion: Coercion
+
+
+class Writers:
+    """The writers of everything that is registered."""
+
+    def __init__(self, registered: Registered) -> None:
+        self._registered = registered
+        self._compiled: dict[tuple[str, str], tuple[Version, Writer | None]] = {}
+
+    def __call__(self, team: str, event: str) -> Writer | None:
+        """The writer of a team's event; none where it has no schema, or one that cannot be used."""
+        version = self._registered.current(team, event)
+        if version is None:
+            return None
+        held = self._compiled.get((team, event))
+        if held is None or held[0] is not version:
+            held = self._compiled[team, event] = version, _usable(version)
+        return held[1]
+
+
+def compiled(version: Version) -> Writer:
+    """The writer of a version.
+
+    Raises:
+        SchemaError: where there can be none.
+    """
+    schema = parse_schema(version.schema)
+    fields = version.writer_schema.get("fields", [])
+    envelope, rest = fields[: len(ENVELOPE_FIELDS)], fields[len(ENVELOPE_FIELDS) :]
+    names = tuple(field["name"] for field in envelope)
+    if names != ENVELOPE_FIELDS or rest != [DISCARDS, *typed_fields(schema)]:
+        raise SchemaError("Its writer schema is not the one that this release writes by.")
+    return Writer(wire_header(version.writer_id), Coercion(schema))
+
+
+def _usable(version: Version) -> Writer | None:
+    try:
+        return compiled(version)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # Whatever somebody wrote into the topic: it costs the typed fields of this event, and nothing else.
+        subject = str(version.subject)
+        _log.error(
+            "schema_unusable",
+            subject=subject,
+            version=version.number,
+            reason=repr(error),
+            todo="register one that can be used: until then this event has no typed fields",
+        )
+        return None
