@@ -109,7 +109,7 @@ async def test_stream_writes_by_a_schema_that_was_published_before_it_started(
         await kafka_broker.publish(version("e", [{"name": "n", "type": "long"}]))
         await kafka_broker.load(3)
         with stream(kafka, tmp_path / "stream.log"):
-            await kafka_broker.caught_up()
+            await kafka_broker.normalized_reaches(8)
         records = (await kafka_broker.records(kafka.topics.normalized))[0]
 
     assert [record.value[:5] for record in records] == [b"\x00\x00\x00\x03\xe9"] * 2
