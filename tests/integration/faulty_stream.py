@@ -3,9 +3,12 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import stream.agents
+import stream.app
 import stream.producer
+from schemas.schema_log import SchemaLog
 from stream.__main__ import main
 from stream.normalize import NormalizedRun, RawRecord, Record, WriterOf, normalize_run
 from stream.producer import Producer
@@ -13,6 +16,8 @@ from stream.producer import Producer
 GOOD_RUNS = 3
 HANGING_PARTITION = 0
 SLOW_SECONDS = 0.15
+# Joining the group takes about a second.
+LATE_SECONDS = 6
 
 _runs = 0
 
@@ -44,9 +49,18 @@ class _SlowProducer(Producer):
         await asyncio.sleep(SLOW_SECONDS)
 
 
+class _LateSchemas(SchemaLog):
+    """What is registered comes long after the first record could."""
+
+    async def follow(self) -> NoReturn:
+        await asyncio.sleep(LATE_SECONDS)
+        await super().follow()
+
+
 FAULTS = {
     "agent_raises": (stream.agents, "normalize_run", _agent_raises),
     "first_run_hangs": (stream.producer, "Producer", _HangingProducer),
+    "late_schemas": (stream.app, "SchemaLog", _LateSchemas),
     "slow_kafka": (stream.producer, "Producer", _SlowProducer),
 }
 
