@@ -176,7 +176,7 @@ async def test_rows_when_somebody_else_wrote_them(letters: Letters, tmp_path: Pa
     assert [(row["hexed"], row["absent"]) for row in rows] == [
         (v if v is None else v.hex().upper(), v is None) for v in values
     ]
-    assert [row["value_bytes"] for row in rows] == [None, 0, 9, MAX_RECORD_BYTES]
+    assert [row["value_bytes"] for row in rows] == [None, 0, 8, MAX_RECORD_BYTES]
     assert rows[2]["key"] == values[2].hex().upper()  # type: ignore[union-attr] # it is no None
     assert {(row["_raw_partition"], row["_raw_offset"]) for row in rows} == {(None, None)}
     others = letters.rows(
