@@ -96,6 +96,11 @@ class Topics:
         """The sink's consumer group."""
         return f"{self.prefix}events-sink"
 
+    @property
+    def dead_letter_group(self) -> str:
+        """Where the sink keeps how far it has stored the dead letters; nobody joins it."""
+        return f"{self.prefix}events-sink-dead-letters"
+
     def specs(self, retention_days: int) -> list[TopicSpec]:
         """The topics to make; normalized records and dead letters are kept as long as the raw ones they come from."""
         config = {

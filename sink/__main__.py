@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
-from schemas.fatal import end_process
+from schemas.fatal import end_process, leave_process
 from schemas.health import health_listener
 from schemas.logs import configure, get_logger
 from schemas.settings import SettingsError, load
@@ -16,6 +16,7 @@ from schemas.stalls import Stalls
 from schemas.watchdog import Probe, look_after
 from sink.audit_watch import Watch
 from sink.consumer import Consumer
+from sink.dead_letter_table import DeadLetterTable
 from sink.kafka import DeadLetters, Source
 from sink.partition import Ways
 from sink.settings import SinkSettings
@@ -23,6 +24,7 @@ from sink.tables import Tables
 from sink.writer import Writer
 
 EXIT_CONFIGURATION = 2
+LETTERS_STOP_SECONDS = 5.0
 
 log = get_logger("sink")
 
@@ -52,6 +54,8 @@ async def serve(settings: SinkSettings) -> None:
         if settings.sink_audit_interval_seconds:
             audit = asyncio.create_task(Watch(settings, lambda: consumer.partitions).run())
             stack.callback(audit.cancel)
+        letters = asyncio.create_task(DeadLetterTable(settings, lambda: consumer.partitions).run())
+        stack.push_async_callback(_ended, letters)
         log.info("sink_started", metrics_port=settings.sink_metrics_port)
         topics = settings.topics
         probe = Probe(settings, topics.normalized, topics.sink_group, [topics.dead_letter])
@@ -61,6 +65,14 @@ async def serve(settings: SinkSettings) -> None:
         except Exception as error:  # noqa: BLE001 - before the stack is unwound: that waits for Kafka, for ever if need be
             end_process(error)
     log.info("sink_stopped")
+
+
+async def _ended(letters: asyncio.Task[None]) -> None:
+    """Cancel it; what it has not committed is stored again, so a client of Kafka that hangs is left to itself."""
+    letters.cancel()
+    _, late = await asyncio.wait({letters}, timeout=LETTERS_STOP_SECONDS)
+    if late:
+        leave_process(LETTERS_STOP_SECONDS)
 
 
 def main() -> None:

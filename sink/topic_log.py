@@ -1,4 +1,4 @@
-"""The topics of one pipeline as they lie in Kafka, for who looks at them: it joins no group and commits nothing.
+"""The topics of one pipeline as they lie in Kafka, for who looks at them: it joins no group.
 
 Every method raises Unavailable where Kafka does not answer.
 """
@@ -30,12 +30,14 @@ class TopicLog:
     Args:
         settings: the way to Kafka.
         rest: after each answer it rests this many times as long as that took; for who shares a process.
+        group: whose offsets the consumer may commit.
     """
 
-    def __init__(self, settings: KafkaSettings, rest: float = 0.0) -> None:
+    def __init__(self, settings: KafkaSettings, rest: float = 0.0, group: str | None = None) -> None:
         self.topics = settings.topics
         self._settings = settings
         self._rest = rest
+        self._group = group
         self._stack = AsyncExitStack()
         self._consumer: Any = None
         self.admin: Any = None
@@ -46,7 +48,9 @@ class TopicLog:
         try:
             with translated():
                 # A request waits until the broker has answered the fetch before it, and the topics change often.
-                self._consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=10)
+                self._consumer = AIOKafkaConsumer(
+                    **options, group_id=self._group, enable_auto_commit=False, fetch_max_wait_ms=10
+                )
                 self._stack.push_async_callback(self._consumer.stop)
                 await self._consumer.start()
                 self.admin = AIOKafkaAdminClient(**options)

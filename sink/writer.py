@@ -80,7 +80,8 @@ class Writer:
 
     def __init__(self, settings: ClickHouseSettings, timeout_seconds: float) -> None:
         self._url = settings.clickhouse_url.get_secret_value()
-        self._table = f"{settings.clickhouse_database}.events"
+        self._database = settings.clickhouse_database
+        self._table = f"{self._database}.events"
         self._timeout_seconds = timeout_seconds
         self._connecting = asyncio.Lock()
         self._client: AsyncClient | None = None
@@ -124,6 +125,22 @@ class Writer:
         await self._send(
             lambda client: client.raw_insert(
                 self._table, ENVELOPE_CONTAINER.columns, _whole(container), settings=settings, fmt="Avro"
+            )
+        )
+
+    async def insert_row_binary(
+        self, table: str, columns: Sequence[str], body: bytes, deduplication_token: str
+    ) -> None:
+        """Insert rows in RowBinary into a table of the warehouse, all of them or, where it fails, maybe some.
+
+        Raises:
+            RejectedRows: for what they hold.
+            WarehouseUnavailable: outcome unknown.
+        """
+        settings = INSERT_SETTINGS | {"insert_deduplication_token": deduplication_token}
+        await self._send(
+            lambda client: client.raw_insert(
+                f"{self._database}.{table}", columns, _whole(body), settings=settings, fmt="RowBinary"
             )
         )
 

@@ -1,4 +1,4 @@
--- What one team's analysts see: its own events, each once.  {team} is the team's slug, {database} the warehouse.
+-- What one team's analysts see: its own events and dead letters, each once.  {team} is the team's slug, {database} the warehouse.
 -- It runs with the rights of who makes it, the sink's user: who reads it needs no grant on the tables of all teams.
 CREATE DATABASE IF NOT EXISTS {team};
 
@@ -8,3 +8,9 @@ SELECT event_id, event, kind, user_id, anonymous_id, occurred_at, sent_at, recei
 FROM {database}.events FINAL
 WHERE team = '{team}'
 SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW {team}.dead_letters DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
+SELECT event_id, reason, field, detail, format, token_id, received_at, key, value, value_bytes, written_at, inserted_at,
+       _raw_partition, _raw_offset, _partition, _offset
+FROM {database}.dead_letters FINAL
+WHERE team = '{team}';

@@ -106,15 +106,20 @@ class Broker:
         value: bytes | None,
         headers: list[tuple[str, bytes]],
         garble: tuple[bytes, bytes] | None = None,
+        *,
+        topic: str | None = None,
     ) -> None:
-        """Produce one raw record as somebody else than the ingress might; `garble` exchanges bytes of it on the way."""
+        """Produce one raw record as somebody else than the ingress might; `garble` exchanges bytes of it on the way.
+
+        With `topic`, a record of another one.
+        """
         batch = self._producer.create_batch()
         batch.append(timestamp=None, key=key, value=value, headers=headers)
         batch.close()
         if garble:
             build = batch._build
             batch._build = lambda: _garbled(build(), *garble)
-        await (await self._producer.send_batch(batch, self.topics.raw, partition=partition))
+        await (await self._producer.send_batch(batch, topic or self.topics.raw, partition=partition))
 
     async def publish(self, version: Version) -> None:
         """Publish a version of a schema, as the registry does."""

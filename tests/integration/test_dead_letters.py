@@ -229,17 +229,22 @@ async def test_list_and_show_when_values_are_no_text(pipeline: Pipeline) -> None
 
 
 async def test_page_when_its_examples_are_run(pipeline: Pipeline) -> None:
-    """The blocks of docs/dead-letters.md list, show, plan and replay, one after the other."""
+    """The commands of docs/dead-letters.md list, show, plan and replay, one after the other; its queries find it."""
+    page = blocks("docs/dead-letters.md")
     event_id = str(uuid.uuid4())
     await pipeline.refused_once(GOOD, event_id)
 
     with stream(pipeline.kafka, pipeline.folder / "stream.out"):
-        done = [await pipeline.execute("sh", "-euc", block.text) for block in blocks("docs/dead-letters.md")]
+        done = [await pipeline.execute("sh", "-euc", block.text) for block in page if block.language == "sh"]
         await pipeline.stored(1)
+    queries = [block.text.replace("demo.", f"{pipeline.team}.") for block in page if block.language == "sql"]
+    counted, latest = [await asyncio.to_thread(pipeline.warehouse.value, query) for query in queries]
 
-    assert [page.returncode for page in done] == [0, 0, 0, 0], [page.stderr for page in done]
-    assert [event_id in page.stdout for page in done] == [True, True, False, False]
-    assert [page.stdout for page in done[2:]] == ["1 to send\n", "1 sent\n"]
+    assert [ended.returncode for ended in done] == [0, 0, 0, 0], [ended.stderr for ended in done]
+    assert [event_id in ended.stdout for ended in done] == [True, True, False, False]
+    assert [ended.stdout for ended in done[2:]] == ["1 to send\n", "1 sent\n"]
+    assert counted.split("\t")[1:] == ["unknown_format", "format", "1", str(len(GOOD))]
+    assert latest.split("\t")[1] == event_id
 
 
 @pytest.mark.parametrize("command", ["list", "show", "replay"])

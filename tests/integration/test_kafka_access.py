@@ -99,7 +99,7 @@ async def test_team_user_when_created_and_deleted(secured: SecuredKafka, caplog:
 async def test_processes_when_each_has_the_least_rights(
     secured: SecuredKafka, clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:
-    """An event gets from the ingress to its row, is found by its receipt and by the audit."""
+    """An event gets from the ingress to its row, is found by its receipt and by the audit; a dead letter to its row."""
     secured.run(LEAST, MORE)
     accounts_url, token = await make_accounts(tmp_path)
     warehouse = Warehouse(clickhouse)
@@ -124,6 +124,8 @@ async def test_processes_when_each_has_the_least_rights(
         ) as sink:
             wait_until(lambda: warehouse.rows() == 1, "the row is there", 60)
             wait_until(lambda: sink.metric("eventsapi_audited_offset") >= 1, "the audit has seen it", 60)
+            # The fixture's record has no headers.
+            wait_until(lambda: sink.metric("eventsapi_dead_letter_rows_total") == 1, "the dead letter's row", 60)
 
 
 def receipt(ingress: Ingress, token: str, event_id: str) -> str:
