@@ -177,7 +177,7 @@ class SchemaStore:
             rows = await session.execute(
                 select(SchemaSubject.name, SchemaSubject.table_name).where(SchemaSubject.team == subject.team)
             )
-            tables = dict(rows.tuples().all())
+            tables: dict[str, str] = {row.name: row.table_name for row in rows}
             state = await _found(session, str(subject)) or SubjectState(str(subject), ())
         majors = [Subject(subject.team, subject.event, major) for major in (1, subject.major - 1)]
         known = Known(
