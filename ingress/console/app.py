@@ -24,7 +24,7 @@ from ingress.console.security import is_reachable_safely
 from ingress.console.services import Services
 from ingress.console.settings import ConsoleSettings
 from ingress.console.throttle import Throttle
-from ingress.lifecycle import running, stop_signal
+from ingress.lifecycle import first, running, stop_signal
 from ingress.registry import routes as registry_routes
 from ingress.registry.entrance import PREFIX, Entrance
 from ingress.registry.handlers import Registry
@@ -66,9 +66,9 @@ async def serve(settings: ConsoleSettings) -> None:
         publisher = Publisher(settings, store)
         registry = registry_routes.application(Registry(store, publisher), Entrance(services.accounts))
         app = application(services, routes(services), registry)
-        async with services.live, running(publisher.run()), _listening(app, settings):
+        async with services.live, running(publisher.run()) as background, _listening(app, settings):
             _log.info("listening", host=settings.console_host, port=settings.console_port)
-            await stop.wait()
+            await first(stop, background)
             _log.info("stopping")
     _log.info("stopped")
 

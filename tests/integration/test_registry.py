@@ -1,6 +1,8 @@
 """The schema registry on a real console, its database and a real Kafka, with Confluent's own client and plain HTTP."""
 
 import json
+import os
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from ingress.registry.store import SchemaStore
 from schemas.errors import Unavailable
 from schemas.registered import Subject, Version, decode_version
 from schemas.settings import KafkaSettings
+from tests import docs
 from tests.accounts import ACTOR, NOW, open_stores
 from tests.console import Console, now, running_console
 from tests.services import eventually, free_port, kafka_node, running_kafka
@@ -81,6 +84,11 @@ class Shop:
             while len(found) < end:
                 found.append(decode_version((await consumer.getone()).value))
         return found
+
+
+def in_shell(line: str, env: dict[str, str]) -> str:
+    """What a line prints."""
+    return subprocess.run(["sh", "-euc", line], env=env, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 async def make_shop(console: Console, kafka: KafkaSettings) -> Shop:
@@ -199,6 +207,21 @@ def test_subject_when_read_only(shop: Shop) -> None:
     assert refused.value.error_code == 42205
     assert shop.ask("DELETE", path).json() == {"mode": "READONLY"}
     assert client.register_schema(shop.subject, Schema(text(REVENUE, NOTE), "AVRO")) >= 1000
+
+
+async def test_page_when_its_lines_are_run(served: tuple[Console, KafkaSettings]) -> None:
+    """The docs' line registers a schema; its answer is as the page says, and the token is made as it says."""
+    console, _ = served
+    await console.stores.accounts.create_team("demo", now(), ACTOR)
+    secret, _ = await console.stores.accounts.create_token("demo", "", now(), ACTOR, schemas=True)
+
+    env = os.environ | {"EVENTS_TOKEN": secret, "CONSOLE_URL": console.base_url}
+    (line,) = [block.text for block in docs.blocks("docs/registry.md")]
+    answer = json.loads(in_shell(line, env))
+
+    assert (answer["version"], answer["table"]) == (1, "order_completed")
+    assert answer["columns"] == {"revenue": "Nullable(Float64)"}
+    assert answer["notes"] == []
 
 
 ROUTES = [
