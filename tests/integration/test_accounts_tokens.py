@@ -201,7 +201,12 @@ async def test_token_when_it_may_change_schemas(stores: Stores) -> None:
     assert await accounts.holder(secret, NOW) is None
     holder = await accounts.holder(new, NOW)
     assert holder is not None
-    assert (holder.team, holder.schemas, holder.write_only, holder.event_names) == ("acme", True, False, {"x"})
+    assert (holder.team, holder.schemas, holder.write_only, holder.event_names) == (
+        "acme",
+        True,
+        False,
+        frozenset({"x"}),
+    )
     expired, _ = await accounts.create_token("acme", "", NOW, ACTOR, expires_at=LATER)
     assert (found := await accounts.holder(expired, NOW)) is not None
     assert not found.schemas
