@@ -8,6 +8,7 @@ in its column, of which Avro knows nothing.
 import json
 import re
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityResult, SchemaCompatibilityType
@@ -21,21 +22,38 @@ _TYPES = re.compile(r"reader type: (\w+) not compatible with writer type: (\w+)"
 _FIELD = re.compile(r"/fields/(\d+)")
 
 
-def problems(new: TypedSchema, older: Sequence[tuple[str, TypedSchema]]) -> list[str]:
+class Direction(StrEnum):
+    """Who has to read what."""
+
+    BACKWARD = "BACKWARD"
+    """The new version reads what older ones wrote."""
+    FORWARD = "FORWARD"
+    """Older versions read what the new one writes."""
+    FULL = "FULL"
+
+
+def problems(
+    new: TypedSchema, older: Sequence[tuple[str, TypedSchema]], direction: Direction = Direction.FULL
+) -> list[str]:
     """Why a new version is not compatible with older ones; nothing where it is.
 
     Args:
         new: the version to be.
         older: each with what to call it, such as `version 1`.
+        direction: who has to read what.
 
     Raises:
         SchemaError: where Avro's own package cannot read one of them.
     """
-    return [f"{problem} ({called})" for called, old in older for problem in _between(new, old)]
+    return [f"{problem} ({called})" for called, old in older for problem in _between(new, old, direction)]
 
 
-def _between(new: TypedSchema, old: TypedSchema) -> list[str]:
-    refusals = [*_refusals(new, old), *_refusals(old, new)]
+def _between(new: TypedSchema, old: TypedSchema, direction: Direction) -> list[str]:
+    backward = [] if direction is Direction.FORWARD else list(_refusals(new, old))
+    forward = [] if direction is Direction.BACKWARD else list(_refusals(old, new))
+    refusals = [*backward, *forward]
+    if refusals and direction is not Direction.FULL:
+        return list(dict.fromkeys(refusals))
     if not refusals:
         return list(_moved(new.fields, old.fields, ""))
     if new.name.rpartition(".")[2] != old.name.rpartition(".")[2]:

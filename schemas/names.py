@@ -6,7 +6,7 @@ A name once given stays: who adds a field later never renames the column of anot
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -19,6 +19,10 @@ RESERVED = frozenset(
     {field["name"] for field in _ENVELOPE["fields"]} | {"properties", "context", "inserted_at", "discards"}
 )
 """Names that columns and fields of ours have."""
+TABLES_OF_OURS = frozenset({"events", "discards", "dead_letters"})
+"""What a team's database holds beside its typed tables."""
+ALL_MAJORS = "_all"
+"""What the name of a view over the tables of all majors ends in."""
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
@@ -76,6 +80,27 @@ def column_names(fields: Sequence[str], kept: Mapping[str, str] | None = None) -
             others = [other for other, column in (claimed | columns).items() if other != field and column == name]
             collisions.append(f"`{field}` is the column {columns[field]}: {name} is claimed by `{'`, `'.join(others)}`")
     return ColumnNames(columns, collisions)
+
+
+def table_name(event: str, taken: Collection[str]) -> str:
+    """The typed table of an event, or with a suffix of its own where that name is ours or another event's.
+
+    Args:
+        event: its name, as sent.
+        taken: tables of the team's other events.
+    """
+    name = snake_case(event)
+    if name in TABLES_OF_OURS or name in taken or name.endswith(ALL_MAJORS):
+        return _with_suffix(name, event)
+    return name
+
+
+def successor_table_name(first: str, event: str, major: int, taken: Collection[str]) -> str:
+    """The typed table of an event's second or later major; `first` is that of its first one."""
+    name = f"{first}_v{major}"
+    if len(name) > MAX_NAME_CHARACTERS or name in taken:
+        return _with_suffix(name, f"{event}@{major}")
+    return name
 
 
 def _with_suffix(name: str, of: str) -> str:

@@ -42,6 +42,9 @@ def create(  # noqa: PLR0913 - one argument per option
     event: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="the only event that it may send; may be repeated")
     ] = None,
+    schemas: Annotated[
+        bool, typer.Option("--schemas", help="it may also register and delete the team's schemas")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a token."""
@@ -58,6 +61,7 @@ def create(  # noqa: PLR0913 - one argument per option
             write_only=write_only,
             events_per_second=events_per_second,
             event_names=event or (),
+            schemas=schemas,
         )
     )
     _print_new(secret, token, frozenset(event or ()), as_json=as_json)
@@ -137,6 +141,7 @@ def _token_row(token: Token, event_names: frozenset[str]) -> Row:
         "revoked_at": text(token.revoked_at),
         "write_only": token.write_only,
         "events_per_second": token.events_per_second,
+        "schemas": token.schemas,
         "events": ", ".join(sorted(event_names)) or None,
         "replaces": token.replaces,
     }

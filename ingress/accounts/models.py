@@ -104,6 +104,7 @@ class Token(Base):
         created_by: who made it, as the access log names them; empty where nobody kept that.
         last_used_at: to the minute; None where it never was.
         replaces: the id of the token that it was rotated from.
+        schemas: whether it may register and delete the team's schemas.
     """
 
     __tablename__ = "tokens"
@@ -122,6 +123,7 @@ class Token(Base):
     created_by: Mapped[str] = mapped_column(String(300), default="", server_default="")
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     replaces: Mapped[str | None] = mapped_column(String(32), default=None, index=True, unique=True)
+    schemas: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TokenEvent(Base):

@@ -46,6 +46,22 @@ class LiveToken:
     event_names: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What the registry knows of a token that works.
+
+    Attributes:
+        schemas: whether it may register and delete the team's schemas.
+        event_names: of the events that it is for; empty for all.
+    """
+
+    id: str
+    team: str
+    write_only: bool
+    schemas: bool
+    event_names: frozenset[str]
+
+
 class TeamTokens:
     """The tokens of the accounts database.
 
@@ -66,6 +82,7 @@ class TeamTokens:
         write_only: bool = False,
         events_per_second: int | None = None,
         event_names: Collection[str] = (),
+        schemas: bool = False,
     ) -> tuple[str, Token]:
         """Make a token of a team; the secret is returned here and kept nowhere.
 
@@ -74,8 +91,10 @@ class TeamTokens:
             NotFound: where there is no such team.
         """
         _check(name, events_per_second, event_names)
+        if schemas and write_only:
+            raise ValueError("a write-only token is public, so it registers no schemas")
         secret, token = _mint(team, name, now, actor, expires_at)
-        token.write_only, token.events_per_second = write_only, events_per_second
+        token.write_only, token.events_per_second, token.schemas = write_only, events_per_second, schemas
         async with self._database.writing() as session:
             await find_team(session, team)
             await _add(session, token, event_names)
@@ -104,6 +123,7 @@ class TeamTokens:
             expires_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
             secret, new = _mint(old.team, old.name, now, actor, expires_at)
             new.write_only, new.events_per_second, new.replaces = old.write_only, old.events_per_second, old.id
+            new.schemas = old.schemas
             if overlap > timedelta():
                 old.expires_at = min(now + overlap, old.expires_at or now + overlap)
             else:
@@ -175,6 +195,16 @@ class TeamTokens:
                 for row in await session.execute(query.where(Token.revoked_at.is_(None)))
             ]
 
+    async def holder(self, secret: str, now: datetime) -> Holder | None:
+        """The token that this is the secret of; None where there is none, or it works no longer."""
+        query = select(Token).where(Token.digest == tokens.digest(secret), Token.revoked_at.is_(None))
+        async with self._database.reading() as session:
+            token = (await session.scalars(query)).one_or_none()
+            if token is None or (token.expires_at is not None and token.expires_at <= now):
+                return None
+            names = await session.scalars(select(TokenEvent.event_name).where(TokenEvent.token_id == token.id))
+            return Holder(token.id, token.team, token.write_only, token.schemas, frozenset(names))
+
 
 def _check(name: str, events_per_second: int | None, event_names: Collection[str]) -> None:
     if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
@@ -227,6 +257,7 @@ def _described(token: Token, event_names: Collection[str]) -> str:
         token.name,
         f"expires {token.expires_at.isoformat(timespec='seconds')}" if token.expires_at else "",
         "write-only" if token.write_only else "",
+        "schemas" if token.schemas else "",
         f"{token.events_per_second} events/s" if token.events_per_second else "",
         f"only {', '.join(sorted(event_names))}" if event_names else "",
     ]

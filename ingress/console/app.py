@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from ingress.accounts.access_log import AccessLog
 from ingress.accounts.database import Database, migrate
@@ -23,7 +24,12 @@ from ingress.console.security import is_reachable_safely
 from ingress.console.services import Services
 from ingress.console.settings import ConsoleSettings
 from ingress.console.throttle import Throttle
-from ingress.lifecycle import stop_signal
+from ingress.lifecycle import first, running, stop_signal
+from ingress.registry import routes as registry_routes
+from ingress.registry.entrance import PREFIX, Entrance
+from ingress.registry.handlers import Registry
+from ingress.registry.publisher import Publisher
+from ingress.registry.store import SchemaStore
 from schemas.errors import Unavailable
 from schemas.health import health_listener
 from schemas.logs import get_logger
@@ -56,9 +62,13 @@ async def serve(settings: ConsoleSettings) -> None:
         ),
     ):
         services = make_services(settings, database)
-        async with services.live, _listening(application(services, routes(services)), settings):
+        store = SchemaStore(database)
+        publisher = Publisher(settings, store)
+        registry = registry_routes.application(Registry(store, publisher), Entrance(services.accounts))
+        app = application(services, routes(services), registry)
+        async with services.live, running(publisher.run()) as background, _listening(app, settings):
             _log.info("listening", host=settings.console_host, port=settings.console_port)
-            await stop.wait()
+            await first(stop, background)
             _log.info("stopping")
     _log.info("stopped")
 
@@ -81,15 +91,28 @@ def make_services(settings: ConsoleSettings, database: Database) -> Services:
     )
 
 
-def application(services: Services, table: list[Route]) -> web.Application:
-    """The rows of the table behind the guard, and nothing beside them."""
+def application(services: Services, table: list[Route], registry: web.Application) -> web.Application:
+    """The rows of the table behind the guard, the registry behind its own entrance, and nothing beside them."""
     guard = Guard(services.settings, services.sessions, services.pages)
-    app = web.Application(middlewares=guard.middlewares(), client_max_size=MAX_BYTES)
+    app = web.Application(
+        middlewares=[_not_for(registry, each) for each in guard.middlewares()], client_max_size=MAX_BYTES
+    )
+    app.add_subapp(PREFIX, registry)
     app.on_response_prepare.append(guard.add_headers)
     app.on_shutdown.append(services.live.end_streams)
     for route in table:
         app.router.add_route(route.method, route.path, guarded(route))
     return app
+
+
+def _not_for(other: web.Application, middleware: Middleware) -> Middleware:
+    """The middleware for all that is not the other application's."""
+
+    @web.middleware
+    async def pass_by(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await (handler(request) if other in request.match_info.apps else middleware(request, handler))
+
+    return pass_by
 
 
 @asynccontextmanager

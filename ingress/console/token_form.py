@@ -31,6 +31,7 @@ class TokenForm:
     event_names: str = ""
     events_per_second: str = ""
     write_only: bool = False
+    schemas: bool = False
 
     @classmethod
     def of(cls, form: Form) -> "TokenForm":
@@ -41,12 +42,13 @@ class TokenForm:
             event_names=form.text("event_names"),
             events_per_second=form.text("events_per_second"),
             write_only=form.text("write_only") == "yes",
+            schemas=form.text("schemas") == "yes",
         )
 
     @property
     def has_more(self) -> bool:
         """Whether something is set that most tokens do without."""
-        return bool(self.event_names or self.events_per_second or self.write_only)
+        return bool(self.event_names or self.events_per_second or self.write_only or self.schemas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class TokenRequest:
     event_names: tuple[str, ...]
     events_per_second: int | None
     write_only: bool
+    schemas: bool
 
 
 def parse_token_form(form: TokenForm, now: datetime) -> TokenRequest:
@@ -78,6 +81,7 @@ def parse_token_form(form: TokenForm, now: datetime) -> TokenRequest:
         event_names=tuple(dict.fromkeys(line for line in lines if line)),
         events_per_second=_limit(form.events_per_second),
         write_only=form.write_only,
+        schemas=form.schemas,
     )
 
 

@@ -53,6 +53,7 @@ class Tokens:
                 write_only=asked.write_only,
                 events_per_second=asked.events_per_second,
                 event_names=asked.event_names,
+                schemas=asked.schemas,
             )
         except ValueError as error:
             return self._create_page(request, wanted, sentence(error))

@@ -187,3 +187,27 @@ async def test_tokens_when_used(accounts_url: str, stores: Stores) -> None:
         tokens[1].id: NOW + timedelta(hours=3),
         tokens[2].id: None,
     }
+
+
+async def test_token_when_it_may_change_schemas(stores: Stores) -> None:
+    """Its successor may, too; a token that is public never does; one that works no longer is nobody's."""
+    accounts = stores.accounts
+    secret, old = await accounts.create_token("acme", "", NOW, ACTOR, schemas=True, event_names=["x"])
+    with pytest.raises(ValueError, match="write-only"):
+        await accounts.create_token("acme", "", NOW, ACTOR, schemas=True, write_only=True)
+
+    new, _ = await accounts.rotate_token(old.id, NOW, ACTOR, overlap=timedelta())
+
+    assert await accounts.holder(secret, NOW) is None
+    holder = await accounts.holder(new, NOW)
+    assert holder is not None
+    assert (holder.team, holder.schemas, holder.write_only, holder.event_names) == (
+        "acme",
+        True,
+        False,
+        frozenset({"x"}),
+    )
+    expired, _ = await accounts.create_token("acme", "", NOW, ACTOR, expires_at=LATER)
+    assert (found := await accounts.holder(expired, NOW)) is not None
+    assert not found.schemas
+    assert await accounts.holder(expired, LATER) is None

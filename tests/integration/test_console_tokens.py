@@ -116,6 +116,20 @@ async def test_form_when_stale(shop: Shop) -> None:
     assert await shop.console.stores.accounts.tokens(shop.team) == []
 
 
+async def test_token_when_it_may_change_schemas(shop: Shop) -> None:
+    """The form's choice is the token's, and is shown; with that for web pages, it is refused in words."""
+    shop.create(schemas="yes")
+    form = {"nonce": shop.owner.nonce(shop.new), "name": "x", "expiry": "never", "schemas": "yes", "write_only": "yes"}
+
+    refused = shop.owner.post(shop.new, form)
+
+    (token,) = await shop.console.stores.accounts.tokens(shop.team)
+    assert token.schemas
+    assert "changes schemas" in shop.owner.get(shop.settings).text
+    assert refused.status_code == 422
+    assert "registers no schemas" in refused.text
+
+
 async def test_token_when_limited(shop: Shop) -> None:
     """Expiry, events, rate and web pages: each choice of the form is the token's, and is shown."""
     fields = {"expiry": "30", "event_names": "Signed Up\r\nLeft", "events_per_second": "7", "write_only": "yes"}

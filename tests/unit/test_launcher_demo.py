@@ -65,3 +65,18 @@ async def test_token_when_its_file_is_lost_or_wrong(url: str, tmp_path: Path) ->
 
     assert len({first, second, third}) == 3
     assert (await live(url))[tokens.digest(third)] == "demo"
+
+
+async def test_token_when_it_may_not_change_schemas(url: str, tmp_path: Path) -> None:
+    """One from before is followed by one that may; it works still, where somebody has it."""
+    file = tmp_path / "demo-token"
+    await ensure_demo(url, file, NOW)
+    async with open_accounts(url) as accounts:
+        old, _ = await accounts.create_token("demo", "", NOW, ACTOR)
+        file.write_text(old)
+
+        new = await ensure_demo(url, file, NOW)
+
+        assert (holder := await accounts.holder(new, NOW)) is not None
+        assert holder.schemas
+        assert await accounts.holder(old, NOW) is not None

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from ingress.accounts import schema_models  # noqa: F401 - its tables are of the same metadata
 from ingress.accounts.models import Base
 
 context.configure(
