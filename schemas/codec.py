@@ -8,7 +8,7 @@ Sources: Confluent "Wire format"; Avro 1.12 specification, "Object Container Fil
 import io
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -21,8 +21,16 @@ DISCARDS_SCHEMA_ID = 2
 _MAGIC = 0
 _HEADER = struct.Struct(">BI")
 _SYNC_BYTES = 16
+# No team's type is called so: the namespace is ours.
+_ROW = {"name": "Row", "namespace": "events_api"}
 
-_ENVELOPE = json.loads(files("schemas").joinpath("avro/event/v1.avsc").read_text("utf-8"))
+
+def _released(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(files("schemas").joinpath("avro/event", name).read_text("utf-8"))
+    return schema
+
+
+_ENVELOPE, _WITH_DISCARDS = _released("v1.avsc"), _released("v2.avsc")
 _PARSED_ENVELOPE = fastavro.parse_schema(_ENVELOPE)
 ENVELOPE_FIELDS: tuple[str, ...] = tuple(field["name"] for field in _ENVELOPE["fields"])
 ENVELOPE_HEADER = _HEADER.pack(_MAGIC, ENVELOPE_SCHEMA_ID)
@@ -72,23 +80,36 @@ class Container:
 
     ClickHouse matches fields to columns by name, so fields whose column is named otherwise are renamed in the
     container's schema; the bytes of a record do not carry names and stay as they are.
+
+    Attributes:
+        columns: those to insert; ClickHouse passes over the other fields.
     """
 
-    def __init__(self, schema: dict[str, Any], renamed: dict[str, str]) -> None:
+    def __init__(self, schema: dict[str, Any], renamed: dict[str, str], columns: Sequence[str] | None = None) -> None:
         fields = [field | {"name": renamed.get(field["name"], field["name"])} for field in schema["fields"]]
-        self.columns: tuple[str, ...] = tuple(field["name"] for field in fields)
+        self.columns: tuple[str, ...] = tuple(columns or (field["name"] for field in fields))
         head = io.BytesIO()
-        fastavro.writer(head, fastavro.parse_schema(schema | {"name": "Row", "fields": fields}), [])
+        fastavro.writer(head, fastavro.parse_schema(schema | {**_ROW, "fields": fields}), [])
         self._head = head.getvalue()
         self._sync = self._head[-_SYNC_BYTES:]
 
-    def build(self, values: Sequence[bytes]) -> bytes:
-        """One container around values in wire format, as one block."""
-        block = b"".join([value[SCHEMA_HEADER_BYTES:] for value in values])
-        return b"".join((self._head, _zigzag(len(values)), _zigzag(len(block)), block, self._sync))
+    def build(self, bodies: Sequence[bytes]) -> bytes:
+        """One container around Avro bodies, as one block."""
+        block = b"".join(bodies)
+        return b"".join((self._head, _zigzag(len(bodies)), _zigzag(len(block)), block, self._sync))
 
 
-ENVELOPE_CONTAINER = Container(_ENVELOPE, renamed={"raw_partition": "_raw_partition", "raw_offset": "_raw_offset"})
+_PLACE = {"raw_partition": "_raw_partition", "raw_offset": "_raw_offset"}
+_WHOSE = ("event_id", "user_id", "anonymous_id", "occurred_at", "sent_at", "received_at")
+ENVELOPE_CONTAINER = Container(_ENVELOPE, _PLACE)
+DISCARDS_CONTAINER = Container(_WITH_DISCARDS, _PLACE, ("team", "event", *_WHOSE, "discards", *_PLACE.values()))
+
+
+def typed_container(writer_schema: dict[str, Any], columns: Mapping[str, str]) -> Container:
+    """The container of whole records for a typed table, whose columns are given by the field that fills them."""
+    return Container(
+        writer_schema, {**_PLACE, **columns}, (*_WHOSE, *columns.values(), "_raw_partition", "_raw_offset")
+    )
 
 
 def _zigzag(number: int) -> bytes:

@@ -43,6 +43,7 @@ class ErrorCode(StrEnum):
     INVALID_HEADER = "invalid_header", 400, "A header of the raw record cannot be read."
     UNKNOWN_FORMAT = "unknown_format", 400, "The raw record's format is not known."
     # The normalized record: the sink could not make a row of it.
+    UNKNOWN_SCHEMA = "unknown_schema", 400, "The normalized record names a schema that was never registered."
     NOT_INSERTABLE = "not_insertable", 400, "ClickHouse does not take the normalized record as a row."
     # The request.
     BAD_REQUEST = "bad_request", 400, "The request is not well-formed HTTP, or contradicts itself."

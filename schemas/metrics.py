@@ -50,6 +50,9 @@ RUN_SECONDS = Histogram("eventsapi_run_seconds", "One run: from its fetch to its
 # sink
 ROWS_INSERTED = Counter("eventsapi_rows_inserted", "Rows that ClickHouse acknowledged", ["table"])
 DEAD_LETTER_ROWS = Counter("eventsapi_dead_letter_rows", "Dead letters that ClickHouse acknowledged as rows")
+SCHEMA_ROWS_INSERTED = Counter(
+    "eventsapi_schema_rows_inserted", "Rows that ClickHouse acknowledged beside those of events", ["table"]
+)
 REPEATS_DROPPED = Counter("eventsapi_repeats_dropped", "Records that were in ClickHouse already")
 INSERT_SECONDS = Histogram("eventsapi_insert_seconds", "One insert", buckets=SECONDS)
 INSERT_ROWS = Histogram("eventsapi_insert_rows", "Rows of one insert", buckets=ROWS)

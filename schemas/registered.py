@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import fastavro
 import msgspec
+from fastavro.schema import SchemaParseException
 
 FIRST_ID = 1_000
 """Ids below are those of the envelope's own versions."""
@@ -26,6 +28,10 @@ class Subject(msgspec.Struct, frozen=True):
     team: str
     event: str
     major: int = 1
+
+    def of_same_event(self, other: "Subject") -> bool:
+        """Whether the two differ in their major at most."""
+        return (self.team, self.event) == (other.team, other.event)
 
     def __str__(self) -> str:
         """As the registry's clients write it."""
@@ -103,9 +109,11 @@ def decode_version(value: bytes) -> Version:
         ValueError: where it is none.
     """
     try:
-        return msgspec.json.decode(value, type=Version)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        version = msgspec.json.decode(value, type=Version)
+        fastavro.parse_schema(version.writer_schema)
+    except (ValueError, KeyError, TypeError, SchemaParseException) as error:
         raise ValueError(f"no version of a schema: {error}") from error
+    return version
 
 
 class Registered:
@@ -124,9 +132,7 @@ class Registered:
         self._versions[version.writer_id] = version
         event = version.subject.team, version.subject.event
         held = [
-            each
-            for each in self._versions.values()
-            if not each.deleted and (each.subject.team, each.subject.event) == event
+            each for each in self._versions.values() if not each.deleted and each.subject.of_same_event(version.subject)
         ]
         if held:
             self._current[event] = max(held, key=lambda each: (each.subject.major, each.number))

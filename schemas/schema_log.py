@@ -25,23 +25,25 @@ _log = get_logger(__name__)
 
 
 class SchemaLog:
-    """What is registered, as far as it was read.
-
-    Attributes:
-        registered: what holds now.
+    """Keeps what is registered up to date.
 
     Args:
         settings: the way to Kafka.
         client_id: who reads, as Kafka's logs are to call it.
-        on_version: is told of each version, when it is known already; the same one may come again.
+        registered: is told of each version.
+        on_version: is told after it; the same version may come again.
     """
 
     def __init__(
-        self, settings: KafkaSettings, client_id: str, on_version: Callable[[Version], None] = lambda _: None
+        self,
+        settings: KafkaSettings,
+        client_id: str,
+        registered: Registered,
+        on_version: Callable[[Version], None] = lambda _: None,
     ) -> None:
-        self.registered = Registered()
         self._at = TopicPartition(settings.topics.schemas, 0)
         self._options = settings.kafka_options() | {"client_id": client_id}
+        self._registered = registered
         self._on_version = on_version
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -97,5 +99,5 @@ class SchemaLog:
             except ValueError as error:
                 _log.error("schema_unreadable", offset=record.offset, error=str(error))
                 continue
-            self.registered.apply(version)
+            self._registered.apply(version)
             self._on_version(version)

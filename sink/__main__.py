@@ -11,12 +11,15 @@ import uvloop
 from schemas.fatal import end_process, leave_process
 from schemas.health import health_listener
 from schemas.logs import configure, get_logger
+from schemas.registered import Registered
+from schemas.schema_log import SchemaLog
 from schemas.settings import SettingsError, load
 from schemas.stalls import Stalls
 from schemas.watchdog import Probe, look_after
 from sink.audit_watch import Watch
 from sink.consumer import Consumer
 from sink.dead_letter_table import DeadLetterTable
+from sink.inserts import Targets
 from sink.kafka import DeadLetters, Source
 from sink.partition import Ways
 from sink.settings import SinkSettings
@@ -42,10 +45,11 @@ async def serve(settings: SinkSettings) -> None:
         dead_letters, source = DeadLetters(settings), Source(settings)
         stack.push_async_callback(dead_letters.stop)
         stack.push_async_callback(source.stop)
-        tables = Tables(writer, settings.clickhouse_database)
-        consumer = Consumer(
-            Ways(source, writer, tables, dead_letters, settings.limits), settings.sink_stop_timeout_seconds
-        )
+        database, registered = settings.clickhouse_database, Registered()
+        tables, targets = Tables(writer, database, registered), Targets(database, registered)
+        schemas = SchemaLog(settings, "events-sink", registered, tables.note)
+        ways = Ways(source, writer, tables, targets, dead_letters, settings.limits, registered)
+        consumer = Consumer(ways, schemas, settings.sink_stop_timeout_seconds)
         await stack.enter_async_context(
             health_listener(
                 settings.metrics_host, settings.sink_metrics_port, "SINK_METRICS_PORT", lambda: consumer.ready
@@ -61,7 +65,8 @@ async def serve(settings: SinkSettings) -> None:
         probe = Probe(settings, topics.normalized, topics.sink_group, [topics.dead_letter])
         stalls = Stalls(settings.sink_stall_seconds, settings.sink_session_timeout_seconds)
         try:
-            await consumer.run(stop, look_after(consumer, probe, stalls))
+            watching = look_after(consumer, probe, stalls)
+            await consumer.run(stop, watching, schemas.follow(), tables.keep_up())
         except Exception as error:  # noqa: BLE001 - before the stack is unwound: that waits for Kafka, for ever if need be
             end_process(error)
     log.info("sink_stopped")

@@ -10,83 +10,42 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
 from struct import pack
-from typing import NamedTuple, Protocol
 
-from schemas.codec import ENVELOPE_HEADER
-from schemas.ddl import is_team_slug
-from schemas.errors import ErrorCode
-from schemas.topics import EVENT_ID, RAW_OFFSET, TEAM
+from schemas.registered import Registered
+from sink.rows import Record, Refused, Row, read_record
 
 NOTHING = -1
 """Lower than every raw offset."""
+TABLES_PER_STRETCH = 50
+MAX_STRETCH = 3.0
 _UNLIMITED = 1 << 62
 
 RowId = tuple[int, bytes]
 """Raw offset and event id: what tells one row from all others, even where a new Kafka counts from 0 again."""
 
 
-class Record(Protocol):
-    """A record of `events.normalized`, as the Kafka client gives it."""
-
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
-
-
-class Row(NamedTuple):
-    """One row to insert, still encoded; it keeps of its record only what is needed, as many of them wait in memory.
-
-    Attributes:
-        offset: of its record.
-        raw_offset: with `event_id`, its identity.
-        value: in Confluent wire format.
-    """
-
-    offset: int
-    raw_offset: int
-    event_id: bytes
-    team: str
-    key: bytes | None
-    value: bytes
-
-    def refuse(self, reason: ErrorCode, detail: str) -> "Refused":
-        """The record as a dead letter instead."""
-        headers = [(EVENT_ID, self.event_id), (TEAM, self.team.encode()), (RAW_OFFSET, b"%d" % self.raw_offset)]
-        return Refused(self.offset, self.key, self.value, headers, reason, detail)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A record that cannot become a row, and why."""
-
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    reason: ErrorCode
-    detail: str
-    field: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A batch is complete with this many rows or bytes, or when its first record has waited this long."""
+    """A batch is complete with this many rows or bytes, or when its first record has waited this long.
+
+    With many typed tables, each of which is one insert more, it waits longer: up to MAX_STRETCH times.
+    """
 
     rows: int
     bytes: int
     age_seconds: float
 
+    def age(self, typed_tables: int) -> float:
+        """How long a batch waits that goes into so many typed tables, in seconds."""
+        return self.age_seconds * min(1 + typed_tables / TABLES_PER_STRETCH, MAX_STRETCH)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one insert takes: the records from offset `start` up to, not including, `end`.
+    """What is stored at once: the records from offset `start` up to, not including, `end`.
 
     Attributes:
+        writer_ids: of the schemas of those of its rows that have typed fields.
         repeats: how many of its records were dropped, as their rows are here or in the table already.
         reopened: an earlier attempt, perhaps another process's, may still be under way.
     """
@@ -96,6 +55,7 @@ class Batch:
     rows: Sequence[Row]
     refused: Sequence[Refused] = ()
     teams: frozenset[str] = frozenset()
+    writer_ids: frozenset[int] = frozenset()
     repeats: int = 0
     reopened: bool = False
 
@@ -125,14 +85,17 @@ class Batch:
         return replace(self, rows=missing, repeats=self.repeats + len(self.rows) - len(missing))
 
     def split(self) -> tuple["Batch", "Batch"]:
-        """Two batches that follow each other; for finding the row that ClickHouse rejects."""
+        """Two batches that follow each other; for finding the row that ClickHouse rejects.
+
+        They count as reopened: another table may have taken their rows before this one refused.
+        """
         middle = len(self.rows) // 2
         border = self.rows[middle].offset
         below = [refused for refused in self.refused if refused.offset < border]
         above = [refused for refused in self.refused if refused.offset >= border]
         return (
-            replace(self, end=border, rows=self.rows[:middle], refused=below),
-            replace(self, start=border, rows=self.rows[middle:], refused=above, repeats=0),
+            replace(self, end=border, rows=self.rows[:middle], refused=below, reopened=True),
+            replace(self, start=border, rows=self.rows[middle:], refused=above, repeats=0, reopened=True),
         )
 
 
@@ -144,18 +107,21 @@ class Collector:
         start: offset of the batch's first record.
         end: one past the last record that it took.
         until: where the batch must end, whatever the limits say: an earlier attempt has fixed it.
+        registered: the schemas that its records may name.
         bytes: what its records hold.
     """
 
     limits: Limits
     start: int
     until: int | None = None
+    registered: Registered = field(default_factory=Registered)
     bytes: int = 0
     end: int = field(init=False)
     _since: float | None = None
     _rows: list[Row] = field(default_factory=list)
     _refused: list[Refused] = field(default_factory=list)
     _teams: set[str] = field(default_factory=set)
+    _writer_ids: set[int] = field(default_factory=set)
     _repeats: int = 0
     _highest: int = NOTHING
     _ids: set[RowId] = field(default_factory=set)
@@ -182,7 +148,7 @@ class Collector:
             return 0
         if self._since is None or self.until is not None:
             return None
-        return max(0, self._since + self.limits.age_seconds - now)
+        return max(0, self._since + self.limits.age(len(self._writer_ids)) - now)
 
     def add(self, records: Sequence[Record], now: float) -> Sequence[Record]:
         """Take records as far as the batch goes, and return the rest."""
@@ -205,11 +171,12 @@ class Collector:
     def finish(self) -> Batch:
         """What was collected."""
         reopened = self.until is not None
-        return Batch(self.start, self.end, self._rows, self._refused, frozenset(self._teams), self._repeats, reopened)
+        teams, writer_ids = frozenset(self._teams), frozenset(self._writer_ids)
+        return Batch(self.start, self.end, self._rows, self._refused, teams, writer_ids, self._repeats, reopened)
 
     def _take(self, record: Record) -> int:
         """Returns how many rows or dead letters it made."""
-        read = read_record(record, self._teams)
+        read = read_record(record, self._teams, self.registered)
         if isinstance(read, Refused):
             self.bytes += len(record.value or b"")
             self._refused.append(read)
@@ -220,6 +187,8 @@ class Collector:
                 return 0
         else:
             self._highest = read.raw_offset
+        if read.parts is not None:
+            self._writer_ids.add(read.parts.writer_id)
         self.bytes += len(read.value)
         self._rows.append(read)
         return 1
@@ -228,28 +197,3 @@ class Collector:
         """Only repeats get here, so the rows are indexed no earlier."""
         self._ids.update((known.raw_offset, known.event_id) for known in islice(self._rows, len(self._ids), None))
         return (row.raw_offset, row.event_id) in self._ids
-
-
-def read_record(record: Record, teams: set[str]) -> Row | Refused:
-    """What a record is in the table; its team is added to `teams`."""
-    value = record.value
-    headers = dict(record.headers)
-    if value is None or not value.startswith(ENVELOPE_HEADER):
-        return _refuse(record, ErrorCode.UNKNOWN_FORMAT, "the value is not an envelope in Confluent wire format")
-    try:
-        team = headers[TEAM].decode()
-        row = Row(record.offset, int(headers[RAW_OFFSET]), headers[EVENT_ID], team, record.key, value)
-    except KeyError as error:
-        name = str(error.args[0])
-        return _refuse(record, ErrorCode.MISSING_HEADER, f"the record has no header {name}", name)
-    except ValueError as error:
-        return _refuse(record, ErrorCode.INVALID_HEADER, f"a header cannot be read: {error}")
-    if team not in teams:
-        if not is_team_slug(team):
-            return _refuse(record, ErrorCode.INVALID_HEADER, f"{team!r} cannot name a team", TEAM)
-        teams.add(team)
-    return row
-
-
-def _refuse(record: Record, reason: ErrorCode, detail: str, header: str | None = None) -> Refused:
-    return Refused(record.offset, record.key, record.value, record.headers, reason, detail, header)

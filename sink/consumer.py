@@ -4,12 +4,16 @@ It never waits for ClickHouse, so the membership in the group goes on while Clic
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from itertools import chain
 
 from schemas import metrics
+from schemas.codec import DISCARDS_HEADER, ENVELOPE_HEADER, SCHEMA_HEADER_BYTES
 from schemas.logs import get_logger
+from schemas.schema_log import SchemaLog
 from schemas.stalls import Standing
 from sink.partition import Partition, Ways
+from sink.rows import Record
 
 log = get_logger(__name__)
 
@@ -19,8 +23,10 @@ REVOKE_SECONDS = 5.0
 class Consumer:
     """All partitions of one process."""
 
-    def __init__(self, ways: Ways, stop_seconds: float) -> None:
+    def __init__(self, ways: Ways, schemas: SchemaLog, stop_seconds: float) -> None:
         self._ways = ways
+        self._schemas = schemas
+        self._known = {ENVELOPE_HEADER, DISCARDS_HEADER}
         self._source = ways.source
         self._stop_seconds = stop_seconds
         self._partitions: dict[int, Partition] = {}
@@ -50,15 +56,15 @@ class Consumer:
             if (partition := self._partitions[number]).opened:
                 metrics.CONSUMER_LAG_RECORDS.labels(number).set(max(0, ends[number] - partition.committed))
 
-    async def run(self, stop: asyncio.Event, watch: Coroutine[None, None, None]) -> None:
-        """Until told to stop; then store what was collected.  `watch` runs beside it until then.
+    async def run(self, stop: asyncio.Event, *beside: Coroutine[None, None, None]) -> None:
+        """Until told to stop; then store what was collected.  Others run beside it until then, and end with it.
 
         Raises:
             ExceptionGroup: anything that only a new process helps against; nothing was committed past it.
         """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            endless = [tasks.create_task(self._consume()), tasks.create_task(watch)]
+            endless = [tasks.create_task(each) for each in (self._consume(), *beside)]
             await stop.wait()
             for task in endless:
                 task.cancel()
@@ -98,13 +104,26 @@ class Consumer:
         self._running = set()
 
     async def _consume(self) -> None:
+        await self._schemas.caught_up()
         await self._ways.dead_letters.start()
         await self._source.start(self)
         while True:
             wanted = [number for number, partition in self._partitions.items() if partition.wants_records]
-            for number, records in (await self._source.fetch(wanted)).items():
+            fetched = await self._source.fetch(wanted)
+            await self._learn(chain.from_iterable(fetched.values()))
+            for number, records in fetched.items():
                 partition = self._partitions.get(number)
                 # A fetch that outlived a rebalance may bring what is not open yet; opening seeks, so that comes again.
                 if partition is not None and partition.wants_records:
                     partition.add(records)
             metrics.BUFFERED_BYTES.set(sum(p.buffered_bytes for p in self._partitions.values()))
+
+    async def _learn(self, records: Iterable[Record]) -> None:
+        """Read the schemas that these records name: each was published before its first record."""
+        heads = {record.value[:SCHEMA_HEADER_BYTES] for record in records if record.value} - self._known
+        if not heads:
+            return
+        if any(self._ways.registered.written_by(int.from_bytes(head[1:])) is None for head in heads):
+            await self._schemas.caught_up()
+        # What is unknown still is a dead letter; whether it becomes known is asked again with the next one.
+        self._known.update(head for head in heads if self._ways.registered.written_by(int.from_bytes(head[1:])))

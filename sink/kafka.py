@@ -14,8 +14,8 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.logs import get_logger
 from schemas.stalls import Reading
 from schemas.topics import DETAIL, FIELD, FORMAT, MAX_RECORD_BYTES, NORMALIZED_FORMAT, RAW_PARTITION, REASON, Headers
-from sink.batch import Record, Refused
 from sink.offsets import Note, decode_note
+from sink.rows import Record, Refused
 from sink.settings import SinkSettings
 
 log = get_logger(__name__)

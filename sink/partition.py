@@ -17,9 +17,12 @@ from typing import TypeVar
 from schemas import metrics
 from schemas.errors import ErrorCode
 from schemas.logs import get_logger
-from sink.batch import NOTHING, Batch, Collector, Limits, Record, RowId
+from schemas.registered import Registered
+from sink.batch import NOTHING, Batch, Collector, Limits, RowId
+from sink.inserts import EVENTS, Insert, Targets
 from sink.kafka import Committed, DeadLetters, LostPartition, Source
 from sink.offsets import Note
+from sink.rows import Record
 from sink.tables import Tables
 from sink.writer import MISSING_TABLE, RejectedRows, WarehouseUnavailable, Writer
 
@@ -28,7 +31,6 @@ log = get_logger(__name__)
 FIRST_RETRY_SECONDS = 0.1
 LAST_RETRY_SECONDS = 5.0
 SETTLE_SECONDS = 1.0
-TABLE = "events"
 T = TypeVar("T")
 
 
@@ -39,8 +41,10 @@ class Ways:
     source: Source
     writer: Writer
     tables: Tables
+    targets: Targets
     dead_letters: DeadLetters
     limits: Limits
+    registered: Registered
 
 
 class Partition:
@@ -130,15 +134,19 @@ class Partition:
 
         async def find(_tries: int) -> int:
             await self._ways.tables.ensure()
-            return await self._ways.writer.highest_raw(self.number, note.highest_raw)
+            table = self._ways.targets.events.table
+            return await self._ways.writer.highest_raw(table, self.number, note.highest_raw)
 
         self._seen_to = await self._patiently(find)
         reopened = note.open_end is not None and note.open_end > committed.offset
         self.committed = committed.offset
         # Last, and in one step: a fetch that outlived the rebalance may have delivered records to nobody until now.
         self._ways.source.seek(self.number, committed.offset)
-        self._collector = Collector(self._ways.limits, committed.offset, note.open_end if reopened else None)
+        self._collector = self._collect(committed.offset, note.open_end if reopened else None)
         log.info("partition_opened", partition=self.number, offset=committed.offset, reopened=reopened)
+
+    def _collect(self, start: int, until: int | None = None) -> Collector:
+        return Collector(self._ways.limits, start, until, self._ways.registered)
 
     async def _next_batch(self) -> Batch | None:
         collector = self._collector
@@ -159,7 +167,7 @@ class Partition:
 
     def _take(self, collector: Collector) -> Batch:
         batch = collector.finish()
-        self._collector = Collector(self._ways.limits, batch.end)
+        self._collector = self._collect(batch.end)
         self._rest = self._collector.add(self._rest, time.monotonic())
         self._inserting_bytes = collector.bytes
         return batch
@@ -189,21 +197,35 @@ class Partition:
         if self._revoked.is_set():
             raise LostPartition(self.number)
         await self._commit(batch.start, Note(batch.end, self._seen_to))
-        await self._ways.tables.ensure(batch.teams)
+        await self._ways.tables.ensure(batch.teams, batch.writer_ids)
+        targets = self._ways.targets
         if doubtful or batch.lowest_raw <= self._seen_to:
-            batch = batch.without(await self._present(batch, doubtful=doubtful))
-        if batch.rows:
-            log.debug("insert_begins", partition=self.number, start=batch.start, rows=len(batch.rows))
-            token = batch.deduplication_token(self._ways.source.topic, self.number, TABLE)
-            with metrics.INSERT_SECONDS.time():
-                await self._ways.writer.insert([row.value for row in batch.rows], token)
+            batch = batch.without(await self._present(targets.events.table, batch, doubtful=doubtful))
+        *before, last = targets.inserts(batch)
+        for insert in before:
+            # An earlier attempt at the same range may have come this far.
+            present = await self._present(insert.target.table, insert.batch, doubtful=True) if doubtful else set()
+            await self._send(replace(insert, batch=insert.batch.without(present)))
+        await self._send(last)
         return batch
 
-    async def _present(self, batch: Batch, *, doubtful: bool) -> set[RowId]:
-        """Which of its rows are in the table, once no earlier insert is seen to be half done."""
+    async def _send(self, insert: Insert) -> None:
+        batch, target = insert.batch, insert.target
+        if not batch.rows:
+            return
+        log.debug("insert_begins", partition=self.number, start=batch.start, rows=len(batch.rows), table=target.table)
+        token = batch.deduplication_token(self._ways.source.topic, self.number, target.name)
+        with metrics.INSERT_SECONDS.time():
+            await self._ways.writer.insert(target.table, target.container, insert.bodies(), token)
+        metrics.INSERT_ROWS.observe(len(batch.rows))
+        if target.kind is not EVENTS:
+            metrics.SCHEMA_ROWS_INSERTED.labels(target.kind).inc(len(batch.rows))
+
+    async def _present(self, table: str, batch: Batch, *, doubtful: bool) -> set[RowId]:
+        """Which of its rows are in a table, once no earlier insert is seen to be half done."""
         present: set[RowId] = set()
         while True:
-            found = await self._ways.writer.present(self.number, batch.lowest_raw, batch.highest_raw)
+            found = await self._ways.writer.present(table, self.number, batch.lowest_raw, batch.highest_raw)
             missing = len(batch.without(found).rows)
             if not doubtful or missing in {0, len(batch.rows)} or found == present:
                 return found
@@ -245,6 +267,4 @@ class Partition:
         for refused in stored.refused:
             metrics.DEAD_LETTERS.labels(refused.reason).inc()
         log.debug("batch_stored", partition=self.number, start=stored.start, end=stored.end, rows=len(stored.rows))
-        if stored.rows:
-            metrics.ROWS_INSERTED.labels(TABLE).inc(len(stored.rows))
-            metrics.INSERT_ROWS.observe(len(stored.rows))
+        metrics.ROWS_INSERTED.labels(EVENTS).inc(len(stored.rows))

@@ -15,7 +15,7 @@ from clickhouse_connect import common
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
-from schemas.codec import ENVELOPE_CONTAINER
+from schemas.codec import Container
 from schemas.errors import PipelineError, Unavailable
 from schemas.logs import get_logger
 from schemas.settings import ClickHouseSettings
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 5
 MISSING_TABLE = "missing_table"
+SERVER = "server"
 LOG_EVERY_SECONDS = 60.0
 
 INSERT_SETTINGS = {
@@ -53,7 +54,8 @@ INSERT_SETTINGS = {
 _REJECTED = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 128, 131, 321, 349, 376, 467})
 _STD_EXCEPTION = 1001  # what the Avro library raises comes out as this
 _REASONS = {
-    MISSING_TABLE: frozenset({60, 81}),
+    # A database, a table, or a column of one.
+    MISSING_TABLE: frozenset({16, 60, 81}),
     "authentication": frozenset({192, 193, 194, 497, 516}),
     "overloaded": frozenset({159, 202, 241, 252, 439}),
 }
@@ -81,7 +83,6 @@ class Writer:
     def __init__(self, settings: ClickHouseSettings, timeout_seconds: float) -> None:
         self._url = settings.clickhouse_url.get_secret_value()
         self._database = settings.clickhouse_database
-        self._table = f"{self._database}.events"
         self._timeout_seconds = timeout_seconds
         self._connecting = asyncio.Lock()
         self._client: AsyncClient | None = None
@@ -113,19 +114,17 @@ class Writer:
         """
         await self._ask(lambda client: client.command(statement))
 
-    async def insert(self, values: Sequence[bytes], deduplication_token: str) -> None:
-        """Insert envelopes in wire format, all of them or, where it fails, maybe some.
+    async def insert(self, table: str, container: Container, bodies: Sequence[bytes], deduplication_token: str) -> None:
+        """Insert rows given as Avro, all of them or, where it fails, maybe some.
 
         Raises:
             RejectedRows: for what they hold.
             WarehouseUnavailable: outcome unknown.
         """
-        container = ENVELOPE_CONTAINER.build(values)
+        whole = container.build(bodies)
         settings = INSERT_SETTINGS | {"insert_deduplication_token": deduplication_token}
         await self._send(
-            lambda client: client.raw_insert(
-                self._table, ENVELOPE_CONTAINER.columns, _whole(container), settings=settings, fmt="Avro"
-            )
+            lambda client: client.raw_insert(table, container.columns, _whole(whole), settings=settings, fmt="Avro")
         )
 
     async def insert_row_binary(
@@ -144,15 +143,15 @@ class Writer:
             )
         )
 
-    async def present(self, partition: int, lowest_raw: int, highest_raw: int) -> set[RowId]:
-        """Which rows of a span of raw offsets are in the table.
+    async def present(self, table: str, partition: int, lowest_raw: int, highest_raw: int) -> set[RowId]:
+        """Which rows of a span of raw offsets are in a table.
 
         Raises:
             WarehouseUnavailable: try again.
         """
         answer = await self._ask(
             lambda client: client.raw_query(
-                f"SELECT _raw_offset, event_id FROM {self._table} "  # noqa: S608 - our own setting
+                f"SELECT _raw_offset, event_id FROM {table} "  # noqa: S608 - our own names
                 f"WHERE _raw_partition = {partition:d} AND _raw_offset BETWEEN {lowest_raw:d} AND {highest_raw:d}",
                 fmt="TabSeparated",
             )
@@ -160,15 +159,15 @@ class Writer:
         pairs = (line.split(b"\t") for line in answer.splitlines())
         return {(int(raw_offset), event_id) for raw_offset, event_id in pairs}
 
-    async def highest_raw(self, partition: int, above: int) -> int:
-        """The highest raw offset in the table, looking above a given one; that one where there is none.
+    async def highest_raw(self, table: str, partition: int, above: int) -> int:
+        """The highest raw offset in a table, looking above a given one; that one where there is none.
 
         Raises:
             WarehouseUnavailable: try again.
         """
         answer = await self._ask(
             lambda client: client.raw_query(
-                f"SELECT count(), max(_raw_offset) FROM {self._table} "  # noqa: S608 - our own setting
+                f"SELECT count(), max(_raw_offset) FROM {table} "  # noqa: S608 - our own names
                 f"WHERE _raw_partition = {partition:d} AND _raw_offset >= {above + 1:d}",
                 fmt="TabSeparated",
             )
@@ -192,7 +191,7 @@ class Writer:
         try:
             return await self._send(call)
         except RejectedRows as error:
-            raise WarehouseUnavailable("server", str(error)) from error
+            raise WarehouseUnavailable(SERVER, str(error)) from error
 
     async def _send(self, call: Callable[[AsyncClient], Awaitable[T]]) -> T:
         try:
@@ -268,7 +267,7 @@ def _translate(error: Exception) -> WarehouseUnavailable | RejectedRows:
     for reason, codes in _REASONS.items():
         if code in codes:
             return WarehouseUnavailable(reason, message)
-    return WarehouseUnavailable("connection" if code is None else "server", message)
+    return WarehouseUnavailable("connection" if code is None else SERVER, message)
 
 
 async def _whole(body: bytes) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from schemas.errors import Unavailable
 from schemas.fatal import end_process, leave_process
 from schemas.health import health_listener
 from schemas.logs import get_logger
+from schemas.registered import Registered
 from schemas.schema_log import SchemaLog
 from schemas.stalls import Stalls
 from schemas.topics import Topics
@@ -151,10 +152,11 @@ async def run(settings: StreamSettings) -> None:
             return
         stack.push_async_callback(producer.stop)
         await _unless(stop, _check_partitions(producer, settings.topics))
-        schema_log = SchemaLog(settings, "events-stream-schemas")
+        registered = Registered()
+        schema_log = SchemaLog(settings, "events-stream-schemas", registered)
         stack.callback(_follow(schema_log).cancel)
         await _unless(stop, schema_log.caught_up())
-        normalizer = Normalizer(producer, settings.topics, Writers(schema_log.registered), end_process)
+        normalizer = Normalizer(producer, settings.topics, Writers(registered), end_process)
         app = make_app(settings, normalizer)
         consumers.append(app.consumer)
         try:

@@ -15,7 +15,7 @@ import requests
 from schemas.settings import ClickHouseSettings
 from sink.tables import Tables
 from sink.writer import Writer
-from tests.sink import envelope, event_id, without_merges
+from tests.sink import envelope, event_id, store, without_merges
 
 VIEW, TRIAL, PURCHASE = "Viewed a Page", "Started a Trial", "Purchased an Item"
 
@@ -71,7 +71,7 @@ async def history(clickhouse: ClickHouseSettings, team: str) -> AsyncIterator[Hi
         events = [_stored(place, team, raw_offset=place) for place in range(len(HISTORY))]
         again = [_stored(place, team, raw_offset=100 + place, seconds=2 * 86_400) for place in SENT_AGAIN]
         for batch in (events, again, [_stored(5, f"{team}_x", raw_offset=200)]):
-            await writer.insert(batch, f"{team}/{len(batch)}")
+            await store(writer, batch, f"{team}/{len(batch)}", clickhouse.clickhouse_database)
     yield History(clickhouse, team)
 
 

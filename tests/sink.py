@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from schemas.codec import encode_envelope
+from schemas.codec import ENVELOPE_CONTAINER, SCHEMA_HEADER_BYTES, encode_envelope
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import Headers
 from sink.tables import Tables
@@ -101,6 +101,12 @@ async def feed(kafka: KafkaSettings) -> AsyncIterator[Feed]:
         **kafka.kafka_options(), acks="all", enable_idempotence=True, compression_type="lz4", max_batch_size=1 << 18
     ) as producer:
         yield Feed(producer, kafka.topics.normalized, team)
+
+
+async def store(writer: Writer, values: Sequence[bytes], token: str, database: str) -> None:
+    """Insert envelopes in wire format, as the sink does."""
+    bodies = [value[SCHEMA_HEADER_BYTES:] for value in values]
+    await writer.insert(f"{database}.events", ENVELOPE_CONTAINER, bodies, token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,3 +14,12 @@ SELECT event_id, reason, field, detail, format, token_id, received_at, key, valu
        _raw_partition, _raw_offset, _partition, _offset
 FROM {database}.dead_letters FINAL
 WHERE team = '{team}';
+
+-- What of its events did not fit its type, one row for each value.
+CREATE OR REPLACE VIEW {team}.discards DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
+SELECT event_id, event, occurred_at, received_at, discard.field AS field, discard.value AS value,
+       discard.wanted AS wanted, discard.reason AS reason, inserted_at, _raw_partition, _raw_offset
+FROM {database}.discards FINAL
+ARRAY JOIN discards AS discard
+WHERE team = '{team}'
+SETTINGS do_not_merge_across_partitions_select_final = 1;

@@ -9,7 +9,7 @@ import clickhouse_connect
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from schemas.codec import ENVELOPE_CONTAINER, decode_envelope
+from schemas.codec import ENVELOPE_CONTAINER, SCHEMA_HEADER_BYTES, decode_envelope
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from tests.services import PARTITIONS
 
@@ -19,7 +19,7 @@ FETCH_BYTES = 2 << 20
 
 async def clickhouse_alone(clickhouse: ClickHouseSettings, values: list[bytes]) -> float:
     """Seconds that ClickHouse takes for one Avro file with all rows, handed over in one request."""
-    container = ENVELOPE_CONTAINER.build(values)
+    container = ENVELOPE_CONTAINER.build([value[SCHEMA_HEADER_BYTES:] for value in values])
     async with await _client(clickhouse) as client:
         started = time.perf_counter()
         await client.raw_insert(_table(clickhouse), ENVELOPE_CONTAINER.columns, container, {"async_insert": 0}, "Avro")

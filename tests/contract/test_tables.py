@@ -14,7 +14,7 @@ from schemas.free_json import MAX_DEPTH, json_text
 from schemas.settings import ClickHouseSettings
 from sink.tables import Tables
 from sink.writer import Writer
-from tests.sink import Warehouse, envelope
+from tests.sink import Warehouse, envelope, store
 
 NEW = count()
 
@@ -77,19 +77,22 @@ def test_columns_when_compared_with_the_envelope(writer: Writer, clickhouse: Cli
 @pytest.mark.parametrize("free", ODD_OBJECTS, ids=lambda free: free[:30])
 async def test_event_when_its_json_is_odd(writer: Writer, clickhouse: ClickHouseSettings, free: str) -> None:
     """Free JSON that the ingress accepts becomes a row, however odd: senders cannot make poison."""
-    await writer.insert([normalized(free, 0)], "odd")
+    await store(writer, [normalized(free, 0)], "odd", clickhouse.clickhouse_database)
 
     assert Warehouse(clickhouse).rows() == 1
 
 
 @given(objects=st.lists(json_objects, min_size=50, max_size=50))
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_event_when_its_json_is_any(writer: Writer, objects: list[dict[str, object]]) -> None:
+async def test_event_when_its_json_is_any(
+    writer: Writer, clickhouse: ClickHouseSettings, objects: list[dict[str, object]]
+) -> None:
     """Whatever objects are sent, all of a batch become rows."""
     raw_offsets = [next(NEW) for _ in objects]
     values = [normalized(json.dumps(each), at) for each, at in zip(objects, raw_offsets, strict=True)]
 
-    await writer.insert(values, f"any/{raw_offsets[0]}")
+    database = clickhouse.clickhouse_database
+    await store(writer, values, f"any/{raw_offsets[0]}", database)
 
-    present = await writer.present(0, raw_offsets[0], raw_offsets[-1])
+    present = await writer.present(f"{database}.events", 0, raw_offsets[0], raw_offsets[-1])
     assert {raw_offset for raw_offset, _ in present} == set(raw_offsets)

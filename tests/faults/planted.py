@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import prometheus_client
 
+from schemas.codec import Container
 from schemas.settings import load
 from sink.kafka import Committed, Source
 from sink.offsets import Note
@@ -64,8 +65,10 @@ def token_left_out() -> None:
     """Every insert has a name of its own, so ClickHouse never knows one again."""
     insert = Writer.insert
 
-    async def nameless(self: Writer, values: Sequence[bytes], deduplication_token: str) -> None:
-        await insert(self, values, deduplication_token + str(uuid.uuid4()))
+    async def nameless(
+        self: Writer, table: str, container: Container, bodies: Sequence[bytes], deduplication_token: str
+    ) -> None:
+        await insert(self, table, container, bodies, deduplication_token + str(uuid.uuid4()))
 
     Writer.insert = nameless  # type: ignore[method-assign]  # that is the bug
 

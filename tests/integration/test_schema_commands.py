@@ -19,7 +19,7 @@ from sink.writer import Writer
 from tests import docs
 from tests.clickhouse_service import running_clickhouse
 from tests.services import free_port
-from tests.sink import envelope
+from tests.sink import envelope, store
 from tests.stack import EVENTS
 
 PAGE = "docs/schemas.md"
@@ -69,7 +69,8 @@ async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell
                 envelope(0, at, "demo", event="Order Completed", properties_json=json.dumps(order), received_at=-at)
                 for at, order in enumerate(ORDERS)
             ]
-            await writer.insert([*values, envelope(0, 9, "other", event="Order Completed")], "orders")
+            others = envelope(0, 9, "other", event="Order Completed")
+            await store(writer, [*values, others], "orders", "warehouse")
         yield Shell(tmp_path_factory.mktemp("shell"), {"CLICKHOUSE_URL": service.url(Role.ANALYST)})
 
 

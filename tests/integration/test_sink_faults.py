@@ -40,6 +40,7 @@ from tests.sink import (
     feed,
     headers,
     running_sink,
+    store,
     without_merges,
 )
 
@@ -223,9 +224,8 @@ async def test_rows_when_the_sink_died_between_insert_and_commit(
         await leave_open(kafka, Note(RUN))
         async with Writer(clickhouse, timeout_seconds=30) as writer:
             for partition in range(PARTITIONS if there else 0):
-                await writer.insert(
-                    [envelope(partition, n, records.team) for n in range(there)], f"forgotten/{partition}"
-                )
+                values = [envelope(partition, n, records.team) for n in range(there)]
+                await store(writer, values, f"forgotten/{partition}", clickhouse.clickhouse_database)
         await records.all(range(RUN, 2 * RUN))
         with running_sink(kafka, clickhouse, tmp_path / "sink.out") as sink:
             await stored(warehouse, 2 * RUN)

@@ -1,15 +1,18 @@
 """Registered schemas as the stream and the sink take them from `events.schemas`."""
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.registered import Column, Registered, Subject, Version, decode_version, parse_subject
+
+WRITER_SCHEMA = {"type": "record", "name": "Purchase", "fields": []}
 
 
 def version(number: int, writer_id: int, *, major: int = 1, deleted: bool = False) -> Version:
     """A version of one event's schema."""
     subject = Subject("acme", "Purchased an Item", major)
     column = Column("revenue", "revenue", "Nullable(Float64)")
-    return Version(subject, number, writer_id - 1, writer_id, "{}", {"fields": []}, "purchased", (column,), deleted)
+    return Version(subject, number, writer_id - 1, writer_id, "{}", WRITER_SCHEMA, "purchased", (column,), deleted)
 
 
 @pytest.mark.parametrize("text", ["acme.Purchased an Item", "acme.Purchased an Item@2", "acme.a.b@c@12", "acme.@2x"])
@@ -35,7 +38,8 @@ def test_version_when_encoded() -> None:
 
 def test_version_when_unreadable() -> None:
     """Whatever lies in the topic, it is told as no version."""
-    for value in (b"", b"\xff", b"{}", b'{"subject":"acme"}'):
+    no_avro = replace(version(1, 1001), writer_schema={"type": "number"}).encode()
+    for value in (b"", b"\xff", b"{}", b'{"subject":"acme"}', no_avro):
         with pytest.raises(ValueError, match="no version"):
             decode_version(value)
 

@@ -79,8 +79,10 @@ def test_statements_when_rendered() -> None:
         "CREATE DATABASE IF NOT EXISTS lake",
         "CREATE TABLE IF NOT EXISTS lake.events",
         "CREATE TABLE IF NOT EXISTS lake.dead_letters",
+        "CREATE TABLE IF NOT EXISTS lake.discards",
         "CREATE DATABASE IF NOT EXISTS acme",
         "CREATE OR REPLACE VIEW acme.events DEFINER = CURRENT_USER SQL SECURITY DEFINER AS",
         "CREATE OR REPLACE VIEW acme.dead_letters DEFINER = CURRENT_USER SQL SECURITY DEFINER AS",
+        "CREATE OR REPLACE VIEW acme.discards DEFINER = CURRENT_USER SQL SECURITY DEFINER AS",
     ]
     assert not any("--" in statement or "{" in statement.replace("'{}'", "") for statement in statements)

@@ -13,6 +13,7 @@ from sink.batch import NOTHING, Batch, Collector, Limits, RowId
 from tests.sink import envelope, event_id, headers
 
 LIMITS = Limits(rows=3, bytes=1 << 20, age_seconds=1.0)
+CUT: dict[str, bytes | None] = {"envelope_bytes": b"3", "discards": b"1"}
 WIDE = Limits(rows=1_000, bytes=1 << 30, age_seconds=1.0)
 
 
@@ -125,7 +126,11 @@ def test_event_when_two_share_a_raw_offset() -> None:
     [
         (None, {}, ErrorCode.UNKNOWN_FORMAT, None),
         (b"{}", {}, ErrorCode.UNKNOWN_FORMAT, None),
-        (b"\x00\x00\x00\x00\x02body", {}, ErrorCode.UNKNOWN_FORMAT, None),
+        (b"\x00\x00\x00\x00\x02body", {}, ErrorCode.MISSING_HEADER, "envelope_bytes"),
+        (b"\x00\x00\x00\x04\x01body", {}, ErrorCode.UNKNOWN_SCHEMA, None),
+        (b"\x00\x00\x00\x00\x02body", CUT | {"envelope_bytes": b"4"}, ErrorCode.INVALID_HEADER, "envelope_bytes"),
+        (b"\x00\x00\x00\x00\x02body", CUT | {"envelope_bytes": b"-3"}, ErrorCode.INVALID_HEADER, "envelope_bytes"),
+        (b"\x00\x00\x00\x00\x02body", CUT | {"discards": b"x"}, ErrorCode.INVALID_HEADER, None),
         (b"\x00\x00\x00\x00\x01body", {"raw_offset": None}, ErrorCode.MISSING_HEADER, "raw_offset"),
         (b"\x00\x00\x00\x00\x01body", {"event_id": None}, ErrorCode.MISSING_HEADER, "event_id"),
         (b"\x00\x00\x00\x00\x01body", {"team": None}, ErrorCode.MISSING_HEADER, "team"),
