@@ -22,6 +22,7 @@ ELSEWHERE: Final = frozenset(
         ErrorCode.INVALID_HEADER,
         ErrorCode.UNKNOWN_FORMAT,
         ErrorCode.NOT_INSERTABLE,
+        ErrorCode.UNKNOWN_SCHEMA,
     }
 )
 _OF_EVENT: Final = (

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.codec import SCHEMA_HEADER_BYTES
 from schemas.columns import column_type
-from schemas.names import column_names
+from schemas.names import column_names, snake_case
 from schemas.registered import Column, Subject, Version
 from schemas.settings import KafkaSettings
 from schemas.topics import Headers
@@ -28,12 +28,13 @@ def version(
     team: str,
     fields: Sequence[dict[str, Any]] = PURCHASE,
     *,
+    event: str = "Purchased an Item",
     number: int = 1,
     major: int = 1,
     writer_id: int = 1_001,
     deleted: bool = False,
 ) -> Version:
-    """A version of the schema of `Purchased an Item`, with the columns that its fields have."""
+    """A version of the schema of an event, with the columns that its fields have."""
     text = json.dumps({"type": "record", "name": "Purchase", "fields": fields})
     schema = parse_schema(text)
     names = column_names([field.name for field in schema.fields]).columns
@@ -41,8 +42,8 @@ def version(
         Column(written["name"], names[field.name], column_type(field.type))
         for field, written in zip(schema.fields, typed_fields(schema), strict=True)
     )
-    table = "purchased_an_item" + (f"_v{major}" if major > 1 else "")
-    subject = Subject(team, "Purchased an Item", major)
+    table = snake_case(event) + (f"_v{major}" if major > 1 else "")
+    subject = Subject(team, event, major)
     writes = writer_schema(ENVELOPE, schema)
     return Version(subject, number, writer_id - 1, writer_id, text, writes, table, columns, deleted)
 

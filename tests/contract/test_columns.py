@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas.codec import SCHEMA_HEADER_BYTES, Container
+from schemas.codec import Container
 from schemas.columns import columns_of
 from schemas.settings import ClickHouseSettings
 from schemas.typed import parse_schema
 from schemas.written import typed_fields
-from sink.writer import INSERT_SETTINGS, Writer, _whole
+from sink.writer import Writer
 from stream.coerce import Coercion
 from tests.sink import Warehouse
 
@@ -79,15 +79,7 @@ async def test_columns_when_every_type_is_inserted(writer: Writer, clickhouse: C
     sent = {f"f{at}": case[1] for at, case in enumerate(CASES)}
     bodies = [Coercion(schema).apply(json.dumps(properties).encode()).body for properties in (sent, {})]
 
-    await writer._send(
-        lambda client: client.raw_insert(
-            table,
-            container.columns,
-            _whole(container.build([bytes(SCHEMA_HEADER_BYTES) + body for body in bodies])),
-            settings=INSERT_SETTINGS,
-            fmt="Avro",
-        )
-    )
+    await writer.insert(table, container, bodies, "all")
 
     assert container.columns == tuple(columns)
     text = Warehouse(clickhouse).value(

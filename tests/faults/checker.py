@@ -50,11 +50,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Typed:
+    """The physical rows of the events of one schema, in each table; something of every such event does not fit.
+
+    Attributes:
+        general: in the table of all events.
+    """
+
+    general: Sequence[Row]
+    typed: Sequence[Row]
+    discards: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """All that lies in Kafka and ClickHouse after the run.
 
     Attributes:
         rows: of the physical table, as stored.
+        typed: what the events of each schema became, by its subject.
         views: of each team's view.
         lag: what each consumer group has left, by group.
         counted: what the last run was counted as.
@@ -64,6 +78,7 @@ class Observed:
     normalized: Sequence[Normalized]
     dead_letters: Sequence[DeadLetter]
     rows: Sequence[Row]
+    typed: dict[str, "Typed"]
     views: dict[str, Sequence[Row]]
     lag: dict[str, int]
     counted: Counted
@@ -173,6 +188,17 @@ def _stored_was_normalized(_: Ledger, observed: Observed) -> Iterator[str]:
     yield from (f"{_at(r.raw)} event {r.event_id}" for r in observed.rows if (r.raw, r.event_id) not in normalized)
 
 
+def _typed_is_general(_: Ledger, observed: Observed) -> Iterator[str]:
+    for subject, each in observed.typed.items():
+        general = Counter((row.raw, row.event_id) for row in each.general)
+        for name, rows in (("typed table", each.typed), ("discards", each.discards)):
+            stored = Counter((row.raw, row.event_id) for row in rows)
+            for raw, event_id in general.keys() | stored.keys():
+                rows_of, times = general[raw, event_id], stored[raw, event_id]
+                if rows_of != times:
+                    yield f"{_at(raw)} event {event_id}: {rows_of} rows, {times} in the {name} of {subject}"
+
+
 def _shown_once(ledger: Ledger, observed: Observed) -> Iterator[str]:
     for team, rows in observed.views.items():
         shown = Counter(row.event_id for row in rows)
@@ -224,6 +250,7 @@ RULES: dict[str, Rule] = {
     "a normalized record is stored": _normalized_is_stored,
     "a raw offset is stored once": _stored_once,
     "a row has its normalized record": _stored_was_normalized,
+    "typed tables and discards agree with the events": _typed_is_general,
     "a team sees each of its events once": _shown_once,
     "a team sees no other team's events": _shown_to_its_team,
     "order per key is kept": _order_per_key,

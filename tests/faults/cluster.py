@@ -23,7 +23,7 @@ from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
 from tests.faults import mortal
 from tests.faults.faults import Fault
-from tests.faults.pipeline import Pipeline, accounts_url, clickhouse_spec, make_teams, process_spec
+from tests.faults.pipeline import Pipeline, accounts_url, clickhouse_spec, make_tables, make_teams, process_spec
 from tests.faults.progress import goes_on
 from tests.faults.proxy import Proxy, proxy
 from tests.services import PARTITIONS, eventually, free_port
@@ -63,7 +63,9 @@ async def running_cluster(folder: Path) -> AsyncIterator[Pipeline]:
                     tasks.create_task(pipeline.start(_name(number)))
             await create_topics(pipeline.kafka, PARTITIONS, replication=len(BROKERS), min_insync=MIN_INSYNC)
             pipeline.teams = await make_teams(folder)
-            for name in ("clickhouse", "ingress", "stream", "sink"):
+            await pipeline.start("clickhouse")
+            await make_tables(pipeline.kafka, pipeline.clickhouse_url)
+            for name in ("ingress", "stream", "sink"):
                 await pipeline.start(name)
             yield pipeline
         finally:

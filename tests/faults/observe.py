@@ -7,10 +7,12 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from schemas.registered import Version
 from schemas.settings import KafkaSettings
 from schemas.topics import EVENT_ID, RAW_OFFSET, RAW_PARTITION, REASON
-from tests.faults.checker import DeadLetter, Normalized, Observed, RawRecord, Row
+from tests.faults.checker import DeadLetter, Normalized, Observed, RawRecord, Row, Typed
 from tests.faults.counters import Counted
+from tests.faults.schemas import SCHEMAS
 from tests.services import PARTITIONS, eventually
 
 COLUMNS = "_raw_partition, _raw_offset, event_id"
@@ -24,6 +26,7 @@ async def observe(kafka: KafkaSettings, clickhouse_url: str, teams: Iterable[str
         normalized=[_normalized(record) async for record in _records(kafka, topics.normalized)],
         dead_letters=[_dead_letter(record) async for record in _records(kafka, topics.dead_letter)],
         rows=await _rows(clickhouse_url, "warehouse.events", "team"),
+        typed={str(version.subject): await _typed(clickhouse_url, version) for version in SCHEMAS},
         views={team: await _rows(clickhouse_url, f"{team}.events", f"'{team}'") for team in teams},
         lag=await lag(kafka),
         counted=counted,
@@ -110,6 +113,16 @@ def _dead_letter(record: ConsumerRecord) -> DeadLetter:
     headers = dict(record.headers)
     offset = (int(headers[RAW_PARTITION]), int(headers[RAW_OFFSET]))
     return DeadLetter(offset, headers.get(REASON, b"").decode(), hashlib.sha256(record.value).hexdigest())
+
+
+async def _typed(clickhouse_url: str, version: Version) -> Typed:
+    team, event = version.subject.team, version.subject.event
+    of_event = f"WHERE team = '{team}' AND event = '{event}'"
+    return Typed(
+        await _rows(clickhouse_url, f"warehouse.events {of_event}", "team"),
+        await _rows(clickhouse_url, f"warehouse.`{team}.{version.table}`", f"'{team}'"),
+        await _rows(clickhouse_url, f"warehouse.discards {of_event}", "team"),
+    )
 
 
 async def _rows(clickhouse_url: str, table: str, team: str) -> list[Row]:

@@ -28,6 +28,7 @@ from deploy.local.reports import Report
 from deploy.topics import create_topics
 from ingress.accounts.database import migrate
 from ingress.accounts.store import open_accounts
+from schemas.registered import Registered
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from sink.tables import Tables
 from sink.writer import Writer
@@ -37,6 +38,7 @@ from tests.faults.checker import Violation
 from tests.faults.ledger import Ledger
 from tests.faults.load import Team
 from tests.faults.proxy import Proxy, proxy
+from tests.faults.schemas import SCHEMAS, register
 from tests.services import PARTITIONS, free_port
 
 STOP_SECONDS = 15
@@ -123,7 +125,7 @@ async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -
                 if name == "ingress":
                     await create_topics(pipeline.kafka, PARTITIONS)
                     pipeline.teams = await make_teams(folder)
-                    await stop_merges(pipeline.clickhouse_url)
+                    await make_tables(pipeline.kafka, pipeline.clickhouse_url)
                 await pipeline.start(name)
             yield pipeline
         finally:
@@ -133,15 +135,23 @@ async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -
                 await pipeline.stop(name)
 
 
-async def stop_merges(clickhouse_url: str) -> None:
-    """Make the tables so that parts stay as inserted: a merge would take double rows away before they are counted."""
+async def make_tables(kafka: KafkaSettings, clickhouse_url: str) -> None:
+    """Register the schemas, and make all tables so that parts stay as inserted.
+
+    A merge would take double rows away before they are counted.
+    """
     warehouse = ClickHouseSettings(clickhouse_url=SecretStr(clickhouse_url))
     limits = (
         "max_bytes_to_merge_at_max_space_in_pool = 1, parts_to_delay_insert = 100000, parts_to_throw_insert = 100000"
     )
     async with Writer(warehouse, timeout_seconds=30) as writer:
-        await Tables(writer, warehouse.clickhouse_database).ensure()
+        registered = Registered()
+        for version in SCHEMAS:
+            registered.apply(version)
+        tables = Tables(writer, warehouse.clickhouse_database, registered)
+        await tables.ensure()
         await writer.execute(f"ALTER TABLE {warehouse.clickhouse_database}.events MODIFY SETTING {limits}")
+        await register(kafka, tables, writer, limits)
 
 
 def _start_place(name: str) -> int:

@@ -13,6 +13,7 @@ from tests.faults.checker import (
     Observed,
     RawRecord,
     Row,
+    Typed,
     check,
 )
 from tests.faults.counters import Counted, Counts, Life
@@ -47,6 +48,7 @@ AFTER = Counts(
     },
 )
 
+ROW = Row((0, 0), "e1", "acme")
 GOOD = Observed(
     raw=[
         RawRecord((0, 0), "e1", "acme/u", "aa"),
@@ -65,6 +67,7 @@ GOOD = Observed(
     ],
     dead_letters=[DeadLetter((0, 2), "invalid_json", "ee")],
     rows=[Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme"), Row((1, 0), "e3", "other")],
+    typed={"acme.x": Typed([ROW], [ROW], [ROW])},
     views={"acme": [Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme")], "other": [Row((1, 0), "e3", "other")]},
     lag={"stream": 0, "sink": 0},
     counted=Counted(BEFORE, AFTER, undisturbed=True),
@@ -103,6 +106,9 @@ BROKEN: dict[str, Callable[[Observed], Observed]] = {
     "a normalized record is stored": lambda o: replace(o, rows=o.rows[1:]),
     "a raw offset is stored once": lambda o: replace(o, rows=[*o.rows, o.rows[0]]),
     "a row has its normalized record": lambda o: replace(o, rows=[*o.rows, Row((0, 2), "e5", "acme")]),
+    "typed tables and discards agree with the events": lambda o: replace(
+        o, typed={"acme.x": Typed([ROW], [ROW, ROW], [ROW])}
+    ),
     "a team sees each of its events once": lambda o: replace(o, views=o.views | {"acme": o.views["acme"][:1]}),
     "a team sees no other team's events": lambda o: replace(o, views=o.views | {"acme": [*o.views["acme"], o.rows[2]]}),
     "order per key is kept": lambda o: replace(
@@ -175,3 +181,11 @@ def test_counters_when_the_sink_lost_its_partitions() -> None:
 
     assert list(counted.wrong()) == []
     assert list(replace(counted, undisturbed=True).wrong()) == ["sink was disturbed although there was no fault"]
+
+
+@pytest.mark.parametrize("typed", [Typed([ROW], [], [ROW]), Typed([ROW], [ROW], [ROW, ROW]), Typed([], [ROW], [])])
+def test_check_when_tables_disagree(typed: Typed) -> None:
+    """A row that is missing, double or alone in one of an event's tables is named."""
+    (violation,) = check(ledger(), replace(GOOD, typed={"acme.x": typed}))
+
+    assert violation.where.startswith("partition 0 offset 0 event e1")
