@@ -45,7 +45,7 @@ class Batch:
     """What is stored at once: the records from offset `start` up to, not including, `end`.
 
     Attributes:
-        writer_ids: of the schemas of those of its rows that have typed fields.
+        writer_ids: of the schemas of those of its rows that hold more than an envelope.
         repeats: how many of its records were dropped, as their rows are here or in the table already.
         reopened: an earlier attempt, perhaps another process's, may still be under way.
     """

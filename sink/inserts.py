@@ -5,11 +5,18 @@ is stored, so whoever finds it need not look further.  docs/adr/0006 tells more.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from schemas.codec import DISCARDS_CONTAINER, DISCARDS_SCHEMA_ID, ENVELOPE_CONTAINER, Container, typed_container
+from schemas.codec import (
+    DISCARDS_CONTAINER,
+    DISCARDS_SCHEMA_ID,
+    ENVELOPE_CONTAINER,
+    SCHEMA_HEADER_BYTES,
+    Container,
+    typed_container,
+)
 from schemas.ddl import typed_table
 from schemas.registered import Registered
 from sink.batch import Batch
@@ -27,14 +34,14 @@ class Target(NamedTuple):
         name: of the insert, for its deduplication token: no two targets share one.
         kind: EVENTS, DISCARDS or TYPED, as metrics tell them apart.
         table: as SQL names it.
-        cut: takes from a row the part that becomes one of this table.
+        cut: takes from rows the parts that become rows of this table.
     """
 
     name: str
     kind: str
     table: str
     container: Container
-    cut: Callable[[Row], bytes]
+    cut: Callable[[Sequence[Row]], list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,14 @@ class Insert:
 
     def bodies(self) -> list[bytes]:
         """What the rows hold for it, in Avro."""
-        return [self.target.cut(row) for row in self.batch.rows]
+        return self.target.cut(self.batch.rows)
 
 
 class Targets:
     """The tables of one warehouse."""
 
     def __init__(self, database: str, registered: Registered) -> None:
-        self.events = Target(EVENTS, EVENTS, f"{database}.events", ENVELOPE_CONTAINER, _envelope)
+        self.events = Target(EVENTS, EVENTS, f"{database}.events", ENVELOPE_CONTAINER, _envelopes)
         self._discards = Target(DISCARDS, DISCARDS, f"{database}.discards", DISCARDS_CONTAINER, _with_discards)
         self._typed: dict[int, Target] = {}
         self._database = database
@@ -61,6 +68,8 @@ class Targets:
 
     def inserts(self, batch: Batch) -> list[Insert]:
         """The inserts of a batch in their order; all of its rows go into the last one."""
+        if not batch.writer_ids:
+            return [Insert(self.events, batch)]
         by_writer: defaultdict[int, list[Row]] = defaultdict(list)
         discarding = []
         for row in batch.rows:
@@ -82,17 +91,18 @@ class Targets:
         table = typed_table(self._database, version)
         container = typed_container(version.writer_schema, {each.field: each.name for each in version.columns})
         # Two versions may fill one table, each by a statement of its own.
-        self._typed[writer_id] = target = Target(f"{table}/{writer_id}", TYPED, table, container, _whole)
+        self._typed[writer_id] = target = Target(f"{table}/{writer_id}", TYPED, table, container, _wholes)
         return target
 
 
-def _envelope(row: Row) -> bytes:
-    return row.envelope
+def _envelopes(rows: Sequence[Row]) -> list[bytes]:
+    head = SCHEMA_HEADER_BYTES
+    return [row.value[head:] if row.parts is None else row.value[head : row.parts.envelope_end] for row in rows]
 
 
-def _with_discards(row: Row) -> bytes:
-    return row.envelope_and_discards
+def _with_discards(rows: Sequence[Row]) -> list[bytes]:
+    return [row.value[SCHEMA_HEADER_BYTES : row.parts.typed_start] for row in rows if row.parts is not None]
 
 
-def _whole(row: Row) -> bytes:
-    return row.whole
+def _wholes(rows: Sequence[Row]) -> list[bytes]:
+    return [row.value[SCHEMA_HEADER_BYTES:] for row in rows]

@@ -62,21 +62,6 @@ class Row(NamedTuple):
     value: bytes
     parts: Parts | None = None
 
-    @property
-    def envelope(self) -> bytes:
-        """What becomes a row of `warehouse.events`."""
-        return self.value[SCHEMA_HEADER_BYTES : self.parts.envelope_end if self.parts else None]
-
-    @property
-    def envelope_and_discards(self) -> bytes:
-        """What becomes a row of `warehouse.discards`."""
-        return self.value[SCHEMA_HEADER_BYTES : self.parts.typed_start if self.parts else None]
-
-    @property
-    def whole(self) -> bytes:
-        """What becomes a row of its typed table."""
-        return self.value[SCHEMA_HEADER_BYTES:]
-
     def refuse(self, reason: ErrorCode, detail: str) -> "Refused":
         """The record as a dead letter instead."""
         headers = [(EVENT_ID, self.event_id), (TEAM, self.team.encode()), (RAW_OFFSET, b"%d" % self.raw_offset)]

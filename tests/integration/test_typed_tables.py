@@ -164,7 +164,7 @@ async def attempt(
     registered.apply(by)
     database = clickhouse.clickhouse_database
     rows = [read_record(Stored(n, value, cut), set(), registered) for n, (value, cut) in enumerate(written)]
-    batch = Batch(0, len(rows), [row for row in rows if isinstance(row, Row)])
+    batch = Batch(0, len(rows), [row for row in rows if isinstance(row, Row)], writer_ids=frozenset({by.writer_id}))
     async with Writer(clickhouse, timeout_seconds=30) as writer:
         await Tables(writer, database, registered).ensure([by.subject.team], [by.writer_id])
         for insert, count in zip(Targets(database, registered).inserts(batch), reached, strict=True):
