@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.commands import registered
 from deploy.commands.accounts import Exit, Json, Slug, end, say
 from deploy.commands.running import silence_libraries
 from deploy.fit import FieldFit, fit
@@ -46,6 +47,11 @@ app = typer.Typer(
     no_args_is_help=True,
     help='Example: events schema infer acme "Order Completed"\n\nSchemas: which properties have a type.',
 )
+
+
+app.command("add", help=registered.ADD_HELP)(registered.add)
+app.command("list", help=registered.LIST_HELP)(registered.list_all)
+app.command("show", help=registered.SHOW_HELP)(registered.show)
 
 
 @app.command("infer", help=INFER_HELP)
