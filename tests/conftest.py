@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
@@ -22,6 +23,10 @@ from tests.console import Console, running_console
 from tests.postgres_service import database_of_its_own, running_postgres
 from tests.services import PARTITIONS, kafka_node, running_kafka
 from tests.stack import Stack, running_stack
+
+# By default an example that takes 0.2 s fails its test, and on a busy machine any may.
+hypothesis.settings.register_profile("events", deadline=None)
+hypothesis.settings.load_profile("events")
 
 
 @pytest.fixture(scope="session")
