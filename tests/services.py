@@ -86,9 +86,16 @@ def paused(pid: int) -> Iterator[None]:
     """The process does nothing for a while, as in a long collection of garbage."""
     os.kill(pid, signal.SIGSTOP)
     try:
+        # On a busy machine a thread may run on for a moment, and answer.
+        wait_until(lambda: _is_stopped(pid), "every thread stands still")
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def _is_stopped(pid: int) -> bool:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all(thread.joinpath("stat").read_text("utf-8").rpartition(")")[2].split()[0] == "T" for thread in threads)
 
 
 def kafka_node(folder: Path) -> KafkaNode:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from schemas.settings import KafkaSettings
 from tests import docs, node, python_clients
 from tests.faults.proxy import proxy
 from tests.ingress import GOOD, Ingress, running_ingress
-from tests.services import eventually, wait_until
+from tests.services import eventually, paused, wait_until
 from tests.stack import Stack
 
 PAGE = "docs/segment.md"
@@ -142,16 +140,6 @@ def world(stack: Stack, ingress: Ingress) -> World:
 def client(request: pytest.FixtureRequest) -> Client:
     """Each client in turn."""
     return CLIENTS[request.param]
-
-
-@contextmanager
-def paused(pid: int) -> Iterator[None]:
-    """The process does nothing for a while."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def time(text: str) -> datetime:
