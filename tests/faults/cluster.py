@@ -64,7 +64,7 @@ async def running_cluster(folder: Path) -> AsyncIterator[Pipeline]:
             await create_topics(pipeline.kafka, PARTITIONS, replication=len(BROKERS), min_insync=MIN_INSYNC)
             pipeline.teams = await make_teams(folder)
             await pipeline.start("clickhouse")
-            await make_tables(pipeline.kafka, pipeline.clickhouse_url)
+            await make_tables(pipeline)
             for name in ("ingress", "stream", "sink"):
                 await pipeline.start(name)
             yield pipeline

@@ -12,13 +12,14 @@ from schemas.settings import KafkaSettings
 from schemas.topics import EVENT_ID, RAW_OFFSET, RAW_PARTITION, REASON
 from tests.faults.checker import DeadLetter, Normalized, Observed, RawRecord, Row, Typed
 from tests.faults.counters import Counted
-from tests.faults.schemas import SCHEMAS
 from tests.services import PARTITIONS, eventually
 
 COLUMNS = "_raw_partition, _raw_offset, event_id"
 
 
-async def observe(kafka: KafkaSettings, clickhouse_url: str, teams: Iterable[str], counted: Counted) -> Observed:
+async def observe(
+    kafka: KafkaSettings, clickhouse_url: str, teams: Iterable[str], schemas: Iterable[Version], counted: Counted
+) -> Observed:
     """Everything, as it lies there now, beside what was counted."""
     topics = kafka.topics
     return Observed(
@@ -26,7 +27,7 @@ async def observe(kafka: KafkaSettings, clickhouse_url: str, teams: Iterable[str
         normalized=[_normalized(record) async for record in _records(kafka, topics.normalized)],
         dead_letters=[_dead_letter(record) async for record in _records(kafka, topics.dead_letter)],
         rows=await _rows(clickhouse_url, "warehouse.events", "team"),
-        typed={str(version.subject): await _typed(clickhouse_url, version) for version in SCHEMAS},
+        typed={str(version.subject): await _typed(clickhouse_url, version) for version in schemas},
         views={team: await _rows(clickhouse_url, f"{team}.events", f"'{team}'") for team in teams},
         lag=await lag(kafka),
         counted=counted,

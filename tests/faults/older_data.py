@@ -116,7 +116,8 @@ async def running_on_older_data(folder: Path, revision: str = OLDEST) -> AsyncIt
     try:
         exported = await events.exports()
         async with proxy(int(exported["EVENTS_API_URL"].rpartition(":")[2])) as client:
-            pipeline = Pipeline(folder, {"client-ingress": client}, *_servers(exported, data_dir), {}, teams, ledger)
+            servers = _servers(exported, data_dir)
+            pipeline = Pipeline(folder, {"client-ingress": client}, *servers, {}, teams, ledger=ledger)
             await _adopt(pipeline.kafka, ledger)
             yield pipeline
     finally:

@@ -28,7 +28,7 @@ from deploy.local.reports import Report
 from deploy.topics import create_topics
 from ingress.accounts.database import migrate
 from ingress.accounts.store import open_accounts
-from schemas.registered import Registered
+from schemas.registered import Registered, Version
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from sink.tables import Tables
 from sink.writer import Writer
@@ -56,6 +56,7 @@ class Pipeline:
         links: the proxy of each link, by its name in LINKS.
         kafka: straight to Kafka, around all proxies: for observing.
         clickhouse_url: straight to ClickHouse, as the sink's user.
+        schemas: those that are registered for events of the load.
         ledger: what all runs sent to it.
         starts: how often a copy of each kind of process was started by us.
         broken: what a fault itself saw broken; the run that inflicted it takes it.
@@ -68,6 +69,7 @@ class Pipeline:
     clickhouse_url: str
     specs: Mapping[str, ProcessSpec]
     teams: list[Team] = field(default_factory=list)
+    schemas: list[Version] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     broken: list[Violation] = field(default_factory=list)
     ingress_repeats: bool = False
@@ -125,7 +127,7 @@ async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -
                 if name == "ingress":
                     await create_topics(pipeline.kafka, PARTITIONS)
                     pipeline.teams = await make_teams(folder)
-                    await make_tables(pipeline.kafka, pipeline.clickhouse_url)
+                    await make_tables(pipeline)
                 await pipeline.start(name)
             yield pipeline
         finally:
@@ -135,12 +137,12 @@ async def running_pipeline(folder: Path, env: Mapping[str, str] | None = None) -
                 await pipeline.stop(name)
 
 
-async def make_tables(kafka: KafkaSettings, clickhouse_url: str) -> None:
+async def make_tables(pipeline: Pipeline) -> None:
     """Register the schemas, and make all tables so that parts stay as inserted.
 
     A merge would take double rows away before they are counted.
     """
-    warehouse = ClickHouseSettings(clickhouse_url=SecretStr(clickhouse_url))
+    warehouse = ClickHouseSettings(clickhouse_url=SecretStr(pipeline.clickhouse_url))
     limits = (
         "max_bytes_to_merge_at_max_space_in_pool = 1, parts_to_delay_insert = 100000, parts_to_throw_insert = 100000"
     )
@@ -151,7 +153,8 @@ async def make_tables(kafka: KafkaSettings, clickhouse_url: str) -> None:
         tables = Tables(writer, warehouse.clickhouse_database, registered)
         await tables.ensure()
         await writer.execute(f"ALTER TABLE {warehouse.clickhouse_database}.events MODIFY SETTING {limits}")
-        await register(kafka, tables, writer, limits)
+        await register(pipeline.kafka, tables, writer, limits)
+    pipeline.schemas = SCHEMAS
 
 
 def _start_place(name: str) -> int:

@@ -74,7 +74,7 @@ class Runner:
         recovery = time.monotonic() - stopped
         counted = Counted(before, await counts(pipeline), undisturbed=fault is NO_FAULT)
         teams = [team.slug for team in pipeline.teams]
-        observed = await observe(pipeline.kafka, pipeline.clickhouse_url, teams, counted)
+        observed = await observe(pipeline.kafka, pipeline.clickhouse_url, teams, pipeline.schemas, counted)
         return Result(
             fault.name,
             len(self._ledger.acknowledged()) - events,
