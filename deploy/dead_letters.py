@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from schemas.ddl import is_team_slug
 from schemas.events import is_event_id
@@ -16,6 +16,7 @@ from schemas.topics import (
     REPLAYED_FROM,
     TEAM,
 )
+from sink import dead_letter_rows
 from stream.normalize import Record
 
 NO_VALUE = "the dead letter holds no value: it was too large to be copied, or there was none"
@@ -24,23 +25,6 @@ NO_EVENT = "its headers name no event id and team, so it would be refused again"
 _OURS = DEAD_LETTER_HEADERS | {REPLAYED_FROM}
 
 Headers = Sequence[tuple[str, bytes | None]]
-
-
-class KafkaRecord(Protocol):
-    """A record as the Kafka client gives it."""
-
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class EventKey(NamedTuple):
@@ -93,7 +77,7 @@ class DeadLetter:
     headers: Headers
 
     @classmethod
-    def of(cls, record: KafkaRecord) -> "DeadLetter":
+    def of(cls, record: dead_letter_rows.Record) -> "DeadLetter":
         """The dead letter that a record is."""
         return cls(record.partition, record.offset, record.timestamp, record.key, record.value, record.headers)
 

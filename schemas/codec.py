@@ -107,9 +107,7 @@ DISCARDS_CONTAINER = Container(_WITH_DISCARDS, _PLACE, ("team", "event", *_WHOSE
 
 def typed_container(writer_schema: dict[str, Any], columns: Mapping[str, str]) -> Container:
     """The container of whole records for a typed table, whose columns are given by the field that fills them."""
-    return Container(
-        writer_schema, {**_PLACE, **columns}, (*_WHOSE, *columns.values(), "_raw_partition", "_raw_offset")
-    )
+    return Container(writer_schema, {**_PLACE, **columns}, (*_WHOSE, *columns.values(), *_PLACE.values()))
 
 
 def _zigzag(number: int) -> bytes:

@@ -7,12 +7,11 @@ import re
 from collections.abc import Sequence
 from importlib.resources import files
 
+from schemas.names import ALL_MAJORS
 from schemas.registered import Version
 
 _FOLDER = files("schemas").joinpath("clickhouse")
 _SLUG = re.compile(r"[a-z][a-z0-9_]{0,62}")
-UNION_SUFFIX = "_all"
-"""Of the view over all majors of an event."""
 _SHARED = "event_id, user_id, anonymous_id, occurred_at, sent_at, received_at, inserted_at, _raw_partition, _raw_offset"
 RESERVED_SLUGS = frozenset({"default", "system", "information_schema", "warehouse"})
 
@@ -86,7 +85,7 @@ def union_statement(versions: Sequence[Version]) -> str:
             )
         selects.append(f"SELECT {_SHARED}, {', '.join(cells)} FROM {team}.`{tables[major]}` AS stored")  # noqa: S608 - our own names
     return (
-        f"CREATE OR REPLACE VIEW {team}.`{tables[min(tables)]}{UNION_SUFFIX}` "
+        f"CREATE OR REPLACE VIEW {team}.`{tables[min(tables)]}{ALL_MAJORS}` "
         f"DEFINER = CURRENT_USER SQL SECURITY DEFINER AS {' UNION ALL '.join(selects)}"
     )
 

@@ -4,7 +4,7 @@ The registry writes each version once and writes it again where it is deleted; t
 makes its table and columns, which are part of it, so that all releases make the same.
 """
 
-import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +14,6 @@ from fastavro.schema import SchemaParseException
 
 FIRST_ID = 1_000
 """Ids below are those of the envelope's own versions."""
-_MAJOR = re.compile(r"@(\d+)")
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -28,10 +27,6 @@ class Subject(msgspec.Struct, frozen=True):
     team: str
     event: str
     major: int = 1
-
-    def of_same_event(self, other: "Subject") -> bool:
-        """Whether the two differ in their major at most."""
-        return (self.team, self.event) == (other.team, other.event)
 
     def __str__(self) -> str:
         """As the registry's clients write it."""
@@ -50,7 +45,7 @@ def parse_subject(text: str) -> Subject:
     name, at, number = event.rpartition("@")
     if not at or not number.isdecimal():
         return Subject(team, event)
-    if not name or not _MAJOR.fullmatch(f"@{number}") or number[0] == "0" or int(number) < 2:
+    if not name or number[0] == "0" or int(number) < 2:
         raise ValueError(f"The subject {text!r} must end without @, or with @2, @3, … for an incompatible successor.")
     return Subject(team, name, int(number))
 
@@ -121,6 +116,7 @@ class Registered:
 
     def __init__(self) -> None:
         self._versions: dict[int, Version] = {}
+        self._of_event: defaultdict[tuple[str, str], dict[int, Version]] = defaultdict(dict)
         self._current: dict[tuple[str, str], Version] = {}
 
     def __iter__(self) -> Iterator[Version]:
@@ -131,13 +127,16 @@ class Registered:
         """Take a version, new or changed."""
         self._versions[version.writer_id] = version
         event = version.subject.team, version.subject.event
-        held = [
-            each for each in self._versions.values() if not each.deleted and each.subject.of_same_event(version.subject)
-        ]
+        self._of_event[event][version.writer_id] = version
+        held = [each for each in self._of_event[event].values() if not each.deleted]
         if held:
             self._current[event] = max(held, key=lambda each: (each.subject.major, each.number))
         else:
             self._current.pop(event, None)
+
+    def of_event(self, subject: Subject) -> list[Version]:
+        """Every version of all majors of a subject's event, deleted ones too."""
+        return list(self._of_event[subject.team, subject.event].values())
 
     def current(self, team: str, event: str) -> Version | None:
         """What the stream writes this event by: the last version of the highest major."""

@@ -121,9 +121,10 @@ class Consumer:
     async def _learn(self, records: Iterable[Record]) -> None:
         """Read the schemas that these records name: each was published before its first record."""
         heads = {record.value[:SCHEMA_HEADER_BYTES] for record in records if record.value} - self._known
-        if not heads:
-            return
-        if any(self._ways.registered.written_by(int.from_bytes(head[1:])) is None for head in heads):
+        if not all(map(self._is_registered, heads)):
             await self._schemas.caught_up()
         # What is unknown still is a dead letter; whether it becomes known is asked again with the next one.
-        self._known.update(head for head in heads if self._ways.registered.written_by(int.from_bytes(head[1:])))
+        self._known.update(filter(self._is_registered, heads))
+
+    def _is_registered(self, head: bytes) -> bool:
+        return self._ways.registered.written_by(int.from_bytes(head[1:])) is not None

@@ -5,7 +5,6 @@ this; anything unexpected ends the process.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Collection
 from contextlib import aclosing
 from hashlib import sha256
@@ -15,6 +14,7 @@ from schemas import metrics
 from schemas.errors import Unavailable
 from schemas.fatal import end_process
 from schemas.logs import get_logger
+from sink.backoff import pause_seconds
 from sink.dead_letter_log import DeadLetterLog
 from sink.dead_letter_rows import COLUMNS, Letters
 from sink.settings import SinkSettings
@@ -25,8 +25,7 @@ log = get_logger(__name__)
 
 TABLE = "dead_letters"
 MAX_BATCH_BYTES = 8 << 20
-FIRST_RETRY_SECONDS = 0.1
-LAST_RETRY_SECONDS = 5.0
+KAFKA_RETRY_SECONDS = 5.0
 
 
 class DeadLetterTable:
@@ -51,7 +50,7 @@ class DeadLetterTable:
             async with self._writer:
                 while True:
                     await self._follow()
-                    await asyncio.sleep(LAST_RETRY_SECONDS)
+                    await asyncio.sleep(KAFKA_RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001 - raised, it would be noticed by nobody
             end_process(error)
 
@@ -109,7 +108,6 @@ class DeadLetterTable:
                 metrics.INSERT_RETRIES.labels(error.reason).inc()
                 if error.reason == MISSING_TABLE:
                     self._tables.forget()
-            longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(tries, 16))
-            await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+            await asyncio.sleep(pause_seconds(tries))
         metrics.DEAD_LETTER_ROWS.inc(len(batch.rows))
         log.debug("dead_letters_stored", rows=len(batch.rows), ends=batch.ends)

@@ -6,7 +6,6 @@ rows may be in the table already, it is asked.  docs/adr/0003 tells why this suf
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from schemas import metrics
 from schemas.errors import ErrorCode
 from schemas.logs import get_logger
 from schemas.registered import Registered
+from sink.backoff import pause_seconds
 from sink.batch import NOTHING, Batch, Collector, Limits, RowId
 from sink.inserts import EVENTS, Insert, Targets
 from sink.kafka import Committed, DeadLetters, LostPartition, Source
@@ -28,8 +28,6 @@ from sink.writer import MISSING_TABLE, RejectedRows, WarehouseUnavailable, Write
 
 log = get_logger(__name__)
 
-FIRST_RETRY_SECONDS = 0.1
-LAST_RETRY_SECONDS = 5.0
 SETTLE_SECONDS = 1.0
 T = TypeVar("T")
 
@@ -251,8 +249,7 @@ class Partition:
                 metrics.INSERT_RETRIES.labels(error.reason).inc()
                 if error.reason == MISSING_TABLE:
                     self._ways.tables.forget()
-            longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(tries, 16))
-            await self._wait(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+            await self._wait(pause_seconds(tries))
         raise AssertionError("count() is endless")
 
     async def _wait(self, seconds: float) -> None:

@@ -75,7 +75,7 @@ class Tables:
         for statement in typed_statements(version, self._database):
             await self._writer.execute(statement)
         log.info("typed_table_ready", database=subject.team, table=version.table, version=version.number)
-        majors = [each for each in self._registered if each.subject.of_same_event(subject)]
+        majors = self._registered.of_event(subject)
         if any(each.subject.major > 1 for each in majors):
             await self._make_union(majors)
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import requests
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from schemas.codec import ENVELOPE_CONTAINER, SCHEMA_HEADER_BYTES, encode_envelope
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import Headers
+from sink.offsets import Note
 from sink.tables import Tables
 from sink.writer import Writer
 from tests.services import PARTITIONS, free_port, process, wait_until
@@ -56,6 +58,16 @@ def headers(partition: int, raw_offset: int, team: str) -> Headers:
         ("team", team.encode()),
         ("raw_offset", b"%d" % raw_offset),
     ]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record of the normalized topic, as Kafka gives it back."""
+
+    offset: int
+    value: bytes | None
+    headers: Headers
+    key: bytes | None = b"key"
 
 
 class Feed:
@@ -231,3 +243,13 @@ async def dead_letters(kafka: KafkaSettings) -> list[tuple[bytes, dict[str, str]
                     (record.value, {name: value.decode() for name, value in record.headers}) for record in records
                 ]
     return found
+
+
+async def leave_open(kafka: KafkaSettings, note: Note, partitions: Iterable[int] = range(PARTITIONS)) -> None:
+    """Set a group without members back to the start, as a sink that dies there leaves it, or an operator."""
+    topics = [TopicPartition(kafka.topics.normalized, partition) for partition in partitions]
+    async with AIOKafkaConsumer(
+        **kafka.kafka_options(), group_id=kafka.topics.sink_group, enable_auto_commit=False
+    ) as consumer:
+        consumer.assign(topics)
+        await consumer.commit(dict.fromkeys(topics, OffsetAndMetadata(0, note.encode())))

@@ -4,7 +4,6 @@ From the outside in: the answer to errors, whose host and whose will it is, who 
 table lets them in.
 """
 
-import time
 from http import HTTPStatus
 
 from aiohttp import web
@@ -19,9 +18,9 @@ from ingress.console.pages import Pages
 from ingress.console.security import SAFE_METHODS, allowed_hosts, is_own_will, security_headers
 from ingress.console.settings import ConsoleSettings
 from ingress.console.visits import ADDRESS, COOKIE, SIGNED_IN, now, see, then_back, visitor
+from ingress.measured import measured
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
-from schemas.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 
 _log = get_logger(__name__)
 
@@ -48,13 +47,7 @@ class Guard:
     @web.middleware
     async def answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """An error becomes a page that says what to do."""
-        started = time.perf_counter()
-        response = await self._answer(request, handler)
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else "none"
-        HTTP_REQUESTS.labels(route=route, status=response.status).inc()
-        HTTP_REQUEST_SECONDS.labels(route=route).observe(time.perf_counter() - started)
-        return response
+        return await measured(request, self._answer(request, handler))
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:

@@ -18,11 +18,11 @@ from ingress.accounts.errors import NotFound
 from ingress.accounts.team_tokens import Holder, TeamTokens
 from ingress.accounts.tokens import is_well_formed
 from ingress.console.throttle import Rate, Throttle
+from ingress.measured import measured
 from ingress.registry.refusals import Code, Refused
 from ingress.requests import TOKEN_HEADER
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
-from schemas.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 
 PREFIX = "/registry"
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -47,13 +47,7 @@ class Entrance:
     @web.middleware
     async def answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """An error becomes an answer as Confluent's clients read it."""
-        started = time.perf_counter()
-        response = await self._answer(request, handler)
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else "none"
-        HTTP_REQUESTS.labels(route=route, status=response.status).inc()
-        HTTP_REQUEST_SECONDS.labels(route=route).observe(time.perf_counter() - started)
-        return response
+        return await measured(request, self._answer(request, handler))
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:

@@ -1,5 +1,5 @@
 -- The table of one major of a team's schema of one event, and the team's view of it.  {table} is the table's name in the
--- team's database, {columns} what the versions of that major have made until now, {added} the same as an ALTER.
+-- team's database, {columns} what one version has, {added} the same as an ALTER: the table may be of another version.
 -- An event is one row here where it is one row in {database}.events, so the two have the same key.
 CREATE TABLE IF NOT EXISTS {database}.`{team}.{table}`
 (

@@ -14,9 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.structs import OffsetAndMetadata
 from pydantic import SecretStr
 
 from deploy.local.clickhouse.users import Role
@@ -39,6 +37,7 @@ from tests.sink import (
     exactly,
     feed,
     headers,
+    leave_open,
     running_sink,
     store,
     without_merges,
@@ -114,16 +113,6 @@ async def all_done(kafka: KafkaSettings, end: int) -> bool:
     """Whether the sink is past the last record of partition 0, and nothing is under way there."""
     offset, note = (await offsets(kafka)).get(0, (0, Note()))
     return offset == end and note.open_end is None
-
-
-async def leave_open(kafka: KafkaSettings, note: Note) -> None:
-    """Set a group without members back to the start, as a sink that dies there leaves it, or an operator."""
-    topics = [TopicPartition(kafka.topics.normalized, partition) for partition in range(PARTITIONS)]
-    async with AIOKafkaConsumer(
-        **kafka.kafka_options(), group_id=kafka.topics.sink_group, enable_auto_commit=False
-    ) as consumer:
-        consumer.assign(topics)
-        await consumer.commit(dict.fromkeys(topics, OffsetAndMetadata(0, note.encode())))
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 from schemas.settings import KafkaSettings
 from tests.integration.stream_harness import BAD_EVERY, STREAM, broker, faulty, stream
 from tests.integration.test_raw_topic import headers_promised
-from tests.registered import version
 from tests.services import eventually, free_port, wait_until
+from tests.typed import version
 
 SECONDS_TO_STOP = 15
 
@@ -106,7 +106,7 @@ async def test_stream_writes_by_a_schema_that_was_published_before_it_started(
 ) -> None:
     """However late the schemas are read, the first record has its typed field and every header that is promised."""
     async with broker(kafka) as kafka_broker:
-        await kafka_broker.publish(version("e", [{"name": "n", "type": "long"}]))
+        await kafka_broker.publish(version("demo", [{"name": "n", "type": "long"}], event="e"))
         await kafka_broker.load(3)
         with stream(kafka, tmp_path / "stream.log", faulty("late_schemas")):
             await kafka_broker.normalized_reaches(8)
@@ -119,7 +119,7 @@ async def test_stream_writes_by_a_schema_that_was_published_before_it_started(
 
 async def test_stream_follows_schemas_that_change_while_it_runs(kafka: KafkaSettings, tmp_path: Path) -> None:
     """One that is published is used, and one that is deleted is not any more; what cannot be read is passed over."""
-    by = version("e", [{"name": "n", "type": "long"}])
+    by = version("demo", [{"name": "n", "type": "long"}], event="e")
     loaded = 0
     async with broker(kafka) as kafka_broker:
 
@@ -135,7 +135,7 @@ async def test_stream_follows_schemas_that_change_while_it_runs(kafka: KafkaSett
             assert await writes(b"\0\0\0\0\x01")
             await kafka_broker.publish(by)
             await eventually(lambda: writes(b"\0\0\0\x03\xe9"), "the schema is used", 30)
-            await kafka_broker.publish(version("e", [{"name": "n", "type": "long"}], deleted=True))
+            await kafka_broker.publish(version("demo", [{"name": "n", "type": "long"}], deleted=True, event="e"))
             await eventually(lambda: writes(b"\0\0\0\0\x01"), "it is not used any more", 30)
         outcome = await kafka_broker.outcome()
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import requests
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import OffsetAndMetadata
 
 from schemas.registered import Registered, Version
 from schemas.settings import ClickHouseSettings, KafkaSettings
@@ -21,7 +19,18 @@ from sink.rows import Row, read_record
 from sink.tables import Tables
 from sink.writer import Writer
 from tests.services import eventually
-from tests.sink import Feed, Warehouse, dead_letters, envelope, feed, headers, running_sink, without_merges
+from tests.sink import (
+    Feed,
+    Stored,
+    Warehouse,
+    dead_letters,
+    envelope,
+    feed,
+    headers,
+    leave_open,
+    running_sink,
+    without_merges,
+)
 from tests.typed import NOTHING_FITS, PURCHASE, publish, typed_record, version
 
 PARTITION = 0
@@ -143,7 +152,7 @@ async def test_rows_when_the_sink_died_between_inserts(
     written = [typed_record(first, PARTITION, n, {"revenue": None}, [NOTHING_FITS]) for n in range(6)]
     for value, cut in written:
         await records.one(PARTITION, value, cut)
-    await leave_open(kafka, Note(6))
+    await leave_open(kafka, Note(6), [PARTITION])
     await attempt(clickhouse, first, written, reached)
     with running_sink(kafka, clickhouse, tmp_path / "sink.out"):
         await says(warehouse, f"SELECT count() FROM {team}.events", [[6]])
@@ -171,27 +180,6 @@ async def attempt(
             if count:
                 target = insert.target
                 await writer.insert(target.table, target.container, insert.bodies()[:count], "forgotten")
-
-
-class Stored:
-    """A record as Kafka gives it back."""
-
-    key = b"key"
-
-    def __init__(self, offset: int, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        self.offset = offset
-        self.value = value
-        self.headers = headers
-
-
-async def leave_open(kafka: KafkaSettings, note: Note) -> None:
-    """Leave the group at the start of a range that is being inserted."""
-    at = TopicPartition(kafka.topics.normalized, PARTITION)
-    async with AIOKafkaConsumer(
-        **kafka.kafka_options(), group_id=kafka.topics.sink_group, enable_auto_commit=False
-    ) as consumer:
-        consumer.assign([at])
-        await consumer.commit({at: OffsetAndMetadata(0, note.encode())})
 
 
 async def test_rows_when_a_typed_table_is_dropped(

@@ -16,7 +16,7 @@ from schemas.registered import Registered, Version
 from schemas.topics import MAX_RECORD_BYTES
 from stream.normalize import Record, normalize, normalize_run
 from stream.writers import Writers
-from tests.registered import version
+from tests.typed import version
 from tests.unit.test_normalize import HEADERS, Raw, call, json_values
 
 REVENUE = {"name": "revenue", "type": "double"}
@@ -50,7 +50,7 @@ def decoded(record: Record, schema: dict[str, Any]) -> dict[str, Any]:
 
 def test_record_when_its_event_has_a_schema() -> None:
     """The writer schema reads all of it, the headers cut it, and its first part is the envelope of one without."""
-    by = version("e", [REVENUE, SIZE, TAGS])
+    by = version("demo", [REVENUE, SIZE, TAGS], event="e")
     source = raw('{"revenue": "39.95", "size": 4.5, "tags": ["a", 7]}')
 
     record = normalize(source, writers(by))
@@ -76,7 +76,7 @@ def test_record_when_its_event_has_a_schema() -> None:
 
 def test_record_when_its_event_has_no_schema() -> None:
     """Neither value nor headers know of the schemas of other events, teams and kinds."""
-    others = writers(version("other", [REVENUE]), version("e", [REVENUE], 1_003, team="other"))
+    others = writers(version("demo", [REVENUE], event="other"), version("other", [REVENUE], writer_id=1_003, event="e"))
 
     assert normalize(raw('{"revenue":1}'), others) == normalize(raw('{"revenue":1}'))
 
@@ -85,7 +85,8 @@ def test_record_when_its_event_has_no_schema() -> None:
 def test_record_when_a_call_of_the_segment_family(kind: str, *, typed: bool) -> None:
     """Whose name its sender chose as an event's is typed; a page of the same name is not."""
     record = normalize(
-        call(kind, b'{"event":"e","name":"e","properties":{"revenue":2}}'), writers(version("e", [REVENUE]))
+        call(kind, b'{"event":"e","name":"e","properties":{"revenue":2}}'),
+        writers(version("demo", [REVENUE], event="e")),
     )
 
     assert (schema_id(record.value or b"") == 1_001) is typed
@@ -93,7 +94,7 @@ def test_record_when_a_call_of_the_segment_family(kind: str, *, typed: bool) -> 
 
 def test_dead_letter_when_a_required_member_is_missing() -> None:
     """It names the member; the run goes on with the others."""
-    run = normalize_run([raw("{}"), raw('{"revenue":1}')], writers(version("e", [REVENUE])))
+    run = normalize_run([raw("{}"), raw('{"revenue":1}')], writers(version("demo", [REVENUE], event="e")))
 
     (letter,) = run.dead_letters
     headers = dict(letter.headers)
@@ -108,10 +109,10 @@ def test_writers_when_versions_come_and_go() -> None:
     by = Writers(registered)
     ids = []
     for each in (
-        version("e", [REVENUE]),
-        version("e", [REVENUE, SIZE], 1_003, 2),
-        version("e", [REVENUE, SIZE], 1_003, 2, deleted=True),
-        version("e", [REVENUE], deleted=True),
+        version("demo", [REVENUE], event="e"),
+        version("demo", [REVENUE, SIZE], writer_id=1_003, number=2, event="e"),
+        version("demo", [REVENUE, SIZE], writer_id=1_003, number=2, deleted=True, event="e"),
+        version("demo", [REVENUE], deleted=True, event="e"),
     ):
         registered.apply(each)
         ids.append(schema_id(normalize(raw('{"revenue":1}'), by).value or b""))
@@ -132,7 +133,7 @@ def test_writers_when_versions_come_and_go() -> None:
 )
 def test_writers_when_a_version_cannot_be_used(changed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     """The event is written as if it had none, and the log says which one to mend, once."""
-    good = version("e", [REVENUE])
+    good = version("demo", [REVENUE], event="e")
     bad = Version(**{field: getattr(good, field) for field in good.__struct_fields__} | changed)
     by = writers(bad)
 
@@ -147,7 +148,7 @@ def test_record_when_too_large_with_its_typed_fields() -> None:
     text = "x" * (MAX_RECORD_BYTES // 2)
     source = raw(f'{{"text":"{text}"}}')
 
-    run = normalize_run([source], writers(version("e", [{"name": "text", "type": "string"}])))
+    run = normalize_run([source], writers(version("demo", [{"name": "text", "type": "string"}], event="e")))
 
     (record,) = run.normalized
     found = decoded(record, WITH_DISCARDS)
@@ -203,7 +204,9 @@ def test_time_when_absurd(time: str, sent_at: bytes | None, *, kept: bool, reaso
 )
 def test_records_when_anything_is_sent(fields: list[Any], values: list[Any], time: str | None) -> None:
     """Whatever the values are, fastavro reads the record by its writer schema, and the headers tell its parts."""
-    by = version("e", [{"name": f"f{at}", "type": ["null", of], "default": None} for at, of in enumerate(fields)])
+    by = version(
+        "demo", [{"name": f"f{at}", "type": ["null", of], "default": None} for at, of in enumerate(fields)], event="e"
+    )
     properties = {f"f{at}": value for at, value in enumerate(values)}
     event = {"version": 1, "type": "event", "event": "e", "properties": properties, "timestamp": time}
 

@@ -1,30 +1,18 @@
 """Cutting a partition into batches."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ErrorCode
-from schemas.topics import Headers
 from sink.batch import NOTHING, Batch, Collector, Limits, RowId
-from tests.sink import envelope, event_id, headers
+from tests.sink import Stored, envelope, event_id, headers
 
 LIMITS = Limits(rows=3, bytes=1 << 20, age_seconds=1.0)
 CUT: dict[str, bytes | None] = {"envelope_bytes": b"3", "discards": b"1"}
 WIDE = Limits(rows=1_000, bytes=1 << 30, age_seconds=1.0)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A record as Kafka gives it back."""
-
-    offset: int
-    value: bytes | None
-    headers: Headers
-    key: bytes | None = b"key"
 
 
 def record(offset: int, raw_offset: int, team: str = "acme") -> Stored:
