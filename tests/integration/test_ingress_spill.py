@@ -21,6 +21,7 @@ from tests.services import PARTITIONS, kafka_node, paused, running_kafka, wait_u
 
 SHUTDOWN_SECONDS = 30
 USERS = 8
+NOISE_BYTES = 10_000
 MEBIBYTE = 1 << 20
 BIG = GOOD[:-1] + b',"properties":{"text":"%b"}}' % (b"x" * 30_000)
 SPILLED, DRAINED = "eventsapi_records_spilled_total", "eventsapi_records_drained_total"
@@ -52,12 +53,20 @@ class World(NamedTuple):
         """The files with records."""
         return sorted(self.spill.glob("*/*"))
 
-    def post_steps(self, ingress: Ingress, numbers: Iterable[int]) -> None:
-        """Each user posts these numbers, one after the other; all are acknowledged."""
+    def post_steps(self, ingress: Ingress, numbers: Iterable[int], noise_bytes: int = 0) -> None:
+        """Each user posts these numbers, one after the other, with noise beside them; all are acknowledged."""
+        noise = {"noise": "x" * noise_bytes}
 
         def post(user: int) -> None:
             for number in numbers:
-                body = {"version": 1, "type": "event", "event": "step", "userId": f"u{user}", "number": number}
+                body = {
+                    "version": 1,
+                    "type": "event",
+                    "event": "step",
+                    "userId": f"u{user}",
+                    "number": number,
+                    "properties": noise,
+                }
                 answer = ingress.post(self.token, json.dumps(body).encode())
                 assert answer.status_code == 200, answer.text
 
@@ -169,8 +178,9 @@ async def test_stop_when_nothing_was_spilled_yet(world: World) -> None:
     ) as ingress:
         world.post_steps(ingress, range(1))
         with paused(world.pid), ThreadPoolExecutor(1) as client:
-            sent = client.submit(world.post_steps, ingress, [1])
-            wait_until(lambda: ingress.metric("eventsapi_producer_pending_bytes") > 0, "it waits")
+            sent = client.submit(world.post_steps, ingress, [1], NOISE_BYTES)
+            # Noise is nearly all of an event, so that so many bytes are no fewer events.
+            wait_until(lambda: ingress.metric("eventsapi_producer_pending_bytes") > USERS * NOISE_BYTES, "all wait")
             code = ingress.stop(60)
             sent.exception()
     assert code == 0
