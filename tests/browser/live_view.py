@@ -30,7 +30,7 @@ def live_view(stack: Stack, gallery: Gallery) -> View:
             _post(stack, token, _GOOD[place % 3])
             await page.wait_for_timeout(150)
         _post(stack, token, {"event": "Order Completed", "properties": "none"})
-        await expect(page.locator("#events li", has_text="Stored").first).to_be_visible(timeout=30_000)
+        await expect(page.locator("#events .tag.good", has_text="Stored").first).to_be_visible(timeout=30_000)
         await page.wait_for_timeout(2_000)
 
     return View("/teams/shop/tokens/new", gallery["settings"].visitor, send)

@@ -105,7 +105,7 @@ async def see_stored(page: Page, line: str) -> None:
     await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
     answer = await eventually(lambda: _when(line, 200), "the new token is taken")
     row = page.locator("#events li", has_text="My first event").first
-    await expect(row).to_contain_text("Stored", timeout=20_000)
+    await expect(row.locator(".tag.good", has_text="Stored")).to_be_visible(timeout=20_000)
     event_id = answer["id"]
     await page.get_by_label("Where is my event?").fill(event_id)
     await page.get_by_role("button", name="Find").click()
