@@ -17,7 +17,7 @@ from schemas.topics import (
     TEAM,
 )
 from sink import dead_letter_rows
-from stream.normalize import Record
+from stream.records import Record
 
 NO_VALUE = "the dead letter holds no value: it was too large to be copied, or there was none"
 NOT_RAW = "the dead letter holds the normalized record, not the event as it was posted"

@@ -45,6 +45,9 @@ LIVE_VIEWERS = Gauge("eventsapi_live_viewers", "Browsers that look at a Live pag
 RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")
 DISCARDS = Counter("eventsapi_discards", "Values that did not fit their typed field, or absurd times")
 DEAD_LETTERS = Counter("eventsapi_dead_letters", "Raw records that became dead letters", ["reason"])
+DEAD_LETTERS_SPARED = Counter(
+    "eventsapi_dead_letters_spared", "Events stored without typed fields, too many of their name being dead letters"
+)
 RUN_SECONDS = Histogram("eventsapi_run_seconds", "One run: from its fetch to its acknowledgement", buckets=SECONDS)
 
 # sink

@@ -6,17 +6,20 @@ that it no longer owns.
 """
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterable, Callable
 from typing import Protocol
 
 from schemas.logs import get_logger
-from schemas.metrics import DEAD_LETTERS, DISCARDS, RECORDS_NORMALIZED, RUN_SECONDS
+from schemas.metrics import DEAD_LETTERS, DEAD_LETTERS_SPARED, DISCARDS, RECORDS_NORMALIZED, RUN_SECONDS
 from schemas.topics import Topics
 from stream.normalize import NormalizedRun, WriterOf, normalize_run
 from stream.producer import Producer
 from stream.progress import Run
+
+WARN_SECONDS = 60
 
 _log = get_logger(__name__)
 
@@ -43,6 +46,7 @@ class Normalizer:
         self._end_process = end_process
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._working: set[asyncio.Task[None]] = set()
+        self._warned: dict[str, float] = {}
 
     async def take(self, runs: AsyncIterable[Run], consumer: Turns) -> None:
         """Work on each run when its turn comes."""
@@ -70,6 +74,20 @@ class Normalizer:
             await self._producer.send(self._topics.normalized, run.partition, outcome.normalized)
             consumer.finish(run)
         _count(run, outcome)
+        for subject in outcome.spared:
+            self._warn(str(subject))
+
+    def _warn(self, subject: str) -> None:
+        """Once a minute: each run would say so."""
+        now = time.monotonic()
+        if self._warned.get(subject, -math.inf) + WARN_SECONDS <= now:
+            self._warned[subject] = now
+            _log.warning(
+                "too_many_dead_letters",
+                subject=subject,
+                todo="most events lack a member that the schema requires: correct their sender, or register a version "
+                "in which it may be null; until then they have no typed fields",
+            )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
@@ -80,6 +98,7 @@ class Normalizer:
 def _count(run: Run, outcome: NormalizedRun) -> None:
     RECORDS_NORMALIZED.inc(len(outcome.normalized))
     DISCARDS.inc(outcome.discards)
+    DEAD_LETTERS_SPARED.inc(outcome.spared.total())
     RUN_SECONDS.observe(time.monotonic() - run.fetched_at)
     for reason, count in outcome.reasons.items():
         DEAD_LETTERS.labels(reason.value).inc(count)

@@ -156,7 +156,9 @@ async def run(settings: StreamSettings) -> None:
         schema_log = SchemaLog(settings, "events-stream-schemas", registered)
         stack.callback(_follow(schema_log).cancel)
         await _unless(stop, schema_log.caught_up())
-        normalizer = Normalizer(producer, settings.topics, Writers(registered), end_process)
+        normalizer = Normalizer(
+            producer, settings.topics, Writers(registered, settings.dead_letter_bounds), end_process
+        )
         app = make_app(settings, normalizer)
         consumers.append(app.consumer)
         try:

@@ -4,9 +4,8 @@ A value fits its type exactly, or it is null and told as a discard; it is never 
 Pure, and compiled once for each schema.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -15,7 +14,7 @@ from schemas.field_types import ABSENT, Field, Kind, Type, TypedSchema
 from schemas.typed import SchemaError
 from stream.avro_bytes import NULL, PRESENT, long_bytes, with_length
 from stream.numbers import Misfit
-from stream.scalars import Scalar, json_of, scalar
+from stream.scalars import json_of, scalar
 
 MAX_DISCARDS = 100
 MAX_VALUE_CHARACTERS = 1_000
@@ -56,18 +55,8 @@ Encode = Callable[[Any, list[Discard], str], bytes]
 """Gives the bytes of a value that is not null; told where discards within it go, and the way to it."""
 
 
-class _Compiled(NamedTuple):
-    """What becomes of one field.
-
-    Attributes:
-        single: encodes a value that nothing nests in; it saves a call.
-        null: what stands for null.
-    """
-
-    single: Scalar | None
-    encode: Encode
-    null: bytes
-    field: Field
+EncodeColumn = Callable[[Sequence[Any], list[list[Discard]]], list[bytes]]
+"""Gives the bytes of one field's values, one of each event, and adds to each event's discards."""
 
 
 class Coercion:
@@ -83,7 +72,7 @@ class Coercion:
             msgspec.defstruct("Members", members, gc=False), float_hook=_number_as_written
         ).decode
         self._required = [(number, field) for number, field in enumerate(schema.fields) if field.required]
-        self._fields = [_compiled(field) for field in schema.fields]
+        self._columns = [_column(field) for field in schema.fields]
 
     def apply(self, properties: bytes) -> Coerced:
         """Coerce one event, whose properties are an object that `check_object` takes.
@@ -91,31 +80,69 @@ class Coercion:
         Raises:
             InvalidEvent: where it lacks a required member.
         """
-        values = msgspec.structs.astuple(self._decode(properties))
+        (coerced,) = self.apply_all([properties])
+        if isinstance(coerced, InvalidEvent):
+            raise coerced
+        return coerced
+
+    def apply_all(self, properties: Sequence[bytes]) -> list[Coerced | InvalidEvent]:
+        """Coerce many events; what one without a required member would raise stands in its place.
+
+        Field by field: a processor that does the same for each of many values does it in two thirds of the time.
+        """
+        rows = [msgspec.structs.astuple(self._decode(each)) for each in properties]
+        discards: list[list[Discard]] = [[] for _ in rows]
+        columns = [
+            encode(values, discards) for values, encode in zip(zip(*rows, strict=True), self._columns, strict=True)
+        ]
+        bodies = map(b"".join, zip(*columns, strict=True))
+        return [
+            self._missing(row) or Coerced(body, _bounded(misfits))
+            for row, body, misfits in zip(rows, bodies, discards, strict=True)
+        ]
+
+    def _missing(self, row: Sequence[Any]) -> InvalidEvent | None:
         for number, field in self._required:
-            if values[number] is None:
-                raise _missing(field)
-        discards: list[Discard] = []
-        body = []
-        for value, (single, encode, null, field) in zip(values, self._fields, strict=True):
-            if value is None:
-                body.append(null)
-                continue
-            try:
-                body.append(encode(value, discards, field.name) if single is None else single(value))
-            except Misfit as misfit:
-                body.append(NULL)
-                discards.append(_discard(field.name, value, field.type, misfit))
-        if len(discards) > MAX_DISCARDS:
-            more = f"{len(discards) - MAX_DISCARDS + 1} more values of this event do not fit"
-            discards[MAX_DISCARDS - 1 :] = [Discard("", "", "", more)]
-        return Coerced(b"".join(body), discards)
+            if row[number] is None:
+                return _missing(field)
+        return None
 
 
-def _compiled(field: Field) -> _Compiled:
-    single = None if _holds_others(field.type) else scalar(field.type)
+def _bounded(discards: list[Discard]) -> list[Discard]:
+    """At most MAX_DISCARDS."""
+    if len(discards) <= MAX_DISCARDS:
+        return discards
+    more = f"{len(discards) - MAX_DISCARDS + 1} more values of this event do not fit"
+    return [*discards[: MAX_DISCARDS - 1], Discard("", "", "", more)]
+
+
+def _column(field: Field) -> EncodeColumn:
     encode = _encoder(field.type)
-    return _Compiled(single, encode, _null(field, encode), field)
+    null, name = _null(field, encode), field.name
+    quick = _refuse if _holds_others(field.type) else scalar(field.type)
+
+    def one(value: Any, discards: list[Discard]) -> bytes:
+        if value is None:
+            return null
+        try:
+            return encode(value, discards, name)
+        except Misfit as misfit:
+            discards.append(_discard(name, value, field.type, misfit))
+            return NULL
+
+    def column(values: Sequence[Any], discards: list[list[Discard]]) -> list[bytes]:
+        try:
+            # Nearly always all fit.
+            return [null if value is None else quick(value) for value in values]
+        except Misfit:
+            return [one(value, told) for value, told in zip(values, discards, strict=True)]
+
+    return column
+
+
+def _refuse(_value: object) -> NoReturn:
+    """Of what nests, each value within is told by itself."""
+    raise Misfit
 
 
 def _holds_others(of: Type) -> bool:
@@ -175,17 +202,17 @@ def _or_null(encode: Encode, of: Type, value: object, discards: list[Discard], p
 
 def _array(item: Type) -> Encode:
     encode_item = _encoder(item)
-    single = None if _holds_others(item) else scalar(item)
+    quick = _refuse if _holds_others(item) else scalar(item)
 
     def encode(value: Any, discards: list[Discard], path: str) -> bytes:
         if type(value) is not list:
             raise Misfit("is no array")
-        if single is not None:
+        try:
             # Nearly always all fit, and nobody asks for the way to any.
-            with suppress(Misfit):
-                return PRESENT + _block([NULL if each is None else single(each) for each in value])
-        items = [_or_null(encode_item, item, each, discards, f"{path}[{at}]") for at, each in enumerate(value)]
-        return PRESENT + _block(items)
+            return PRESENT + _block([NULL if each is None else quick(each) for each in value])
+        except Misfit:
+            items = [_or_null(encode_item, item, each, discards, f"{path}[{at}]") for at, each in enumerate(value)]
+            return PRESENT + _block(items)
 
     return encode
 

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES
-from stream.normalize import Record
+from stream.records import Record
 
 CONNECT_SECONDS = 30
 # aiokafka asks again and again for a topic that it does not see.

@@ -7,7 +7,7 @@ only what is finished can be committed.  Stock Faust has neither (faust-streamin
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stream.normalize import RawRecord
+from stream.records import RawRecord
 
 # One in work and one waiting keep a partition busy; more would only hold memory.
 RUNS_AHEAD = 2

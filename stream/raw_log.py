@@ -10,7 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from schemas.logs import get_logger
 from schemas.stalls import Reading
-from stream.normalize import RawRecord
+from stream.records import RawRecord
 from stream.settings import StreamSettings
 
 # How long a killed process keeps its partitions; Kafka does not take less.

@@ -8,6 +8,7 @@ import binascii
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -96,7 +97,13 @@ def _uuid(value: object) -> bytes:
 
 
 def _date(value: object) -> bytes:
-    return present_long(days(value))
+    return _date_of_text(value) if type(value) is str else present_long(days(value))
+
+
+# Few days, in many events.
+@lru_cache(maxsize=4096)
+def _date_of_text(text: str) -> bytes:
+    return present_long(days(text))
 
 
 def _timestamp(value: object) -> bytes:

@@ -23,6 +23,7 @@ _is_date = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII).fullmatch
 _is_clock = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII).fullmatch
 _behind_seconds = re.compile(r"(?:\.(\d{1,6})(\d*))?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII).fullmatch
 _DAY_SECONDS = 86_400
+_DATE_CHARACTERS = 10
 _UTC = frozenset({"Z", "z"})
 _BETWEEN = frozenset({"T", "t", " "})
 
@@ -37,7 +38,7 @@ def micros(value: object) -> int:
         size = abs(value)
         found = value * 1_000 if SECONDS_BELOW <= size < MILLISECONDS_BELOW else value * _unit_micros(size)
     elif type(value) is str and value[4:5] == "-":
-        found = _ordinal(value) * DAY_MICROS if _is_date(value) else _rfc3339(value)
+        found = _ordinal(value) * DAY_MICROS if len(value) == _DATE_CHARACTERS else _rfc3339(value)
     elif isinstance(value, str | bytes):
         number = exact(value)
         if abs(number) >= END_MICROS:
@@ -77,15 +78,14 @@ def _unit_micros(size: int) -> int:
 
 
 def _rfc3339(text: str) -> int:
-    found = _behind_seconds(text, 19)
-    if found is None or text[10:11] not in _BETWEEN:
+    seconds, found = _seconds(text[:19]), _behind_seconds(text, 19)
+    if found is None:
         raise Misfit("is no RFC 3339 time")
     fraction, finer, zone = found.groups()
     if zone is None:
         raise Misfit("has no time zone, such as Z or +01:00")
     if finer and finer.strip("0"):
         raise Misfit("is finer than a microsecond")
-    seconds = _ordinal(text[:10]) * _DAY_SECONDS + _clock_seconds(text[11:19])
     if zone not in _UTC:
         ahead = int(zone[1:3]) * 3_600 + int(zone[4:]) * 60
         seconds += ahead if zone[0] == "-" else -ahead
@@ -93,6 +93,14 @@ def _rfc3339(text: str) -> int:
 
 
 # Events are sent in about the order of their times, so that few days and seconds come again and again.
+@lru_cache(maxsize=4096)
+def _seconds(text: str) -> int:
+    """A time without fraction and zone, in seconds since 1970 as if it were UTC."""
+    if text[10:11] not in _BETWEEN:
+        raise Misfit("is no RFC 3339 time")
+    return _ordinal(text[:10]) * _DAY_SECONDS + _clock_seconds(text[11:])
+
+
 @lru_cache(maxsize=4096)
 def _ordinal(day: str) -> int:
     """A day of the calendar, counted from 1970-01-01."""
@@ -104,7 +112,6 @@ def _ordinal(day: str) -> int:
         raise Misfit("is no day of the calendar") from error
 
 
-@lru_cache(maxsize=4096)
 def _clock_seconds(clock: str) -> int:
     """The seconds of a day; 60 as a leap second is written is none of its own here."""
     if not _is_clock(clock):

@@ -22,9 +22,9 @@ from faust.types import TP, AppT, ConsumerMessage
 from schemas.logs import get_logger
 from schemas.metrics import COMMITTED_OFFSET, CONSUMER_LAG_RECORDS
 from schemas.stalls import Standing
-from stream.normalize import RawRecord
 from stream.progress import Progress, Run
 from stream.raw_log import RawLog
+from stream.records import RawRecord
 from stream.settings import StreamSettings
 
 # How long to wait for idle partitions while a busy one has no room.

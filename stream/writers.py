@@ -4,34 +4,40 @@ Invariant: what is written by a version can be read by that version's writer sch
 certain is not used.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from schemas.codec import ENVELOPE_FIELDS, wire_header
 from schemas.logs import get_logger
-from schemas.registered import Registered, Version
+from schemas.registered import Registered, Subject, Version
 from schemas.typed import SchemaError, parse_schema
 from schemas.written import DISCARDS, typed_fields
 from stream.coerce import Coercion
+from stream.dead_letter_limit import NO_BOUNDS, Bounds, DeadLetterLimit
 
 _log = get_logger(__name__)
 
 
-class Writer(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Writer:
     """What writes one event.
 
     Attributes:
         wire_header: of each record that it writes.
+        limit: of the event's dead letters; a new version begins anew.
     """
 
+    subject: Subject
     wire_header: bytes
     coercion: Coercion
+    limit: DeadLetterLimit
 
 
 class Writers:
     """The writers of everything that is registered."""
 
-    def __init__(self, registered: Registered) -> None:
+    def __init__(self, registered: Registered, bounds: Bounds = NO_BOUNDS) -> None:
         self._registered = registered
+        self._bounds = bounds
         self._compiled: dict[tuple[str, str], tuple[Version, Writer | None]] = {}
 
     def __call__(self, team: str, event: str) -> Writer | None:
@@ -41,11 +47,11 @@ class Writers:
             return None
         held = self._compiled.get((team, event))
         if held is None or held[0] is not version:
-            held = self._compiled[team, event] = version, _usable(version)
+            held = self._compiled[team, event] = version, _usable(version, self._bounds)
         return held[1]
 
 
-def compiled(version: Version) -> Writer:
+def compiled(version: Version, bounds: Bounds) -> Writer:
     """The writer of a version.
 
     Raises:
@@ -57,12 +63,12 @@ def compiled(version: Version) -> Writer:
     names = tuple(field["name"] for field in envelope)
     if names != ENVELOPE_FIELDS or rest != [DISCARDS, *typed_fields(schema)]:
         raise SchemaError("Its writer schema is not the one that this release writes by.")
-    return Writer(wire_header(version.writer_id), Coercion(schema))
+    return Writer(version.subject, wire_header(version.writer_id), Coercion(schema), DeadLetterLimit(bounds))
 
 
-def _usable(version: Version) -> Writer | None:
+def _usable(version: Version, bounds: Bounds) -> Writer | None:
     try:
-        return compiled(version)
+        return compiled(version, bounds)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         # Whatever somebody wrote into the topic: it costs the typed fields of this event, and nothing else.
         subject = str(version.subject)

@@ -16,7 +16,8 @@ from faust.types import StreamT
 
 from schemas.settings import load
 from schemas.topics import MAX_RECORD_BYTES
-from stream.normalize import Record, normalize, normalize_run
+from stream.normalize import normalize, normalize_run
+from stream.records import Record
 from stream.settings import StreamSettings
 
 

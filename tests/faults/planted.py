@@ -17,8 +17,8 @@ from schemas.settings import load
 from sink.kafka import Committed, Source
 from sink.offsets import Note
 from sink.writer import Writer
-from stream.normalize import Record
 from stream.producer import Producer
+from stream.records import Record
 from stream.settings import StreamSettings
 
 PLANTED_BUG = "PLANTED_BUG"

@@ -10,8 +10,9 @@ import stream.app
 import stream.producer
 from schemas.schema_log import SchemaLog
 from stream.__main__ import main
-from stream.normalize import NormalizedRun, RawRecord, Record, WriterOf, normalize_run
+from stream.normalize import NormalizedRun, WriterOf, normalize_run
 from stream.producer import Producer
+from stream.records import RawRecord, Record
 
 GOOD_RUNS = 3
 HANGING_PARTITION = 0

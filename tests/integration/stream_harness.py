@@ -12,6 +12,7 @@ from subprocess import Popen
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord
 
@@ -144,7 +145,11 @@ class Broker:
 
     async def committed(self) -> list[int]:
         """Per partition the stream's committed offset, 0 where there is none."""
-        offsets = await self.admin.list_consumer_group_offsets(self.topics.stream_group)
+        try:
+            offsets = await self.admin.list_consumer_group_offsets(self.topics.stream_group)
+        except GroupCoordinatorNotAvailableError:
+            # A new Kafka makes its topic of offsets when it is first asked for one.
+            offsets = {}
         return [offsets[tp].offset if tp in offsets else 0 for tp in _partitions(self.topics.raw)]
 
     async def caught_up(self) -> None:

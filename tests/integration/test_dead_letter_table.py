@@ -21,7 +21,8 @@ from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES, Headers
 from sink.tables import Tables
 from sink.writer import Writer
-from stream.normalize import RawHeaders, dead_letter
+from stream.dead_letter import dead_letter
+from stream.records import RawHeaders
 from tests.clickhouse_service import running_clickhouse
 from tests.integration import dying_sink
 from tests.integration.stream_harness import broker, stream

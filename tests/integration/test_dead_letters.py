@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES, REPLAYED_FROM, Headers
-from stream.normalize import dead_letter
+from stream.dead_letter import dead_letter
 from tests.docs import ROOT, blocks
 from tests.integration.stream_harness import Broker, broker, stream
 from tests.services import PARTITIONS, eventually

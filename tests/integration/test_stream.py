@@ -18,6 +18,17 @@ from tests.typed import version
 SECONDS_TO_STOP = 15
 
 
+def get(port: int, path: str) -> tuple[int, str]:
+    """Status and body of what the metrics listener answers; 0 where nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
 async def test_stream_normalizes_all_and_stops_in_good_order_when_told(kafka: KafkaSettings, tmp_path: Path) -> None:
     """Every record lands once in its partition; SIGTERM ends with 0 and all finished work committed, nothing redone."""
     async with broker(kafka) as kafka_broker:
@@ -143,6 +154,32 @@ async def test_stream_follows_schemas_that_change_while_it_runs(kafka: KafkaSett
     assert [len(offsets) for offsets in outcome.normalized + outcome.dead_letters] == [loaded] * 8
 
 
+async def test_stream_says_that_a_schema_refuses_too_many(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """What is over the limit is stored without typed fields, counted, and told with the subject."""
+    port, log = free_port(), tmp_path / "stream.log"
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.publish(version("demo", [{"name": "absent", "type": "long"}], event="e"))
+        await kafka_broker.load(10)
+        with stream(
+            kafka,
+            log,
+            STREAM_METRICS_PORT=str(port),
+            STREAM_DEAD_LETTERS_PER_MINUTE="5",
+            STREAM_DEAD_LETTER_SHARE="0",
+        ):
+            await kafka_broker.caught_up()
+            metrics = get(port, "/metrics")[1]
+        outcome = await kafka_broker.outcome()
+
+    # The first record of each partition is garbage.
+    lacking = 4 * 9
+    assert 'eventsapi_dead_letters_total{reason="missing_member"} 5.0' in metrics
+    assert f"eventsapi_dead_letters_spared_total {lacking - 5}.0" in metrics
+    assert sum(len(offsets) for offsets in outcome.normalized) == lacking - 5
+    assert "too_many_dead_letters" in log.read_text()
+    assert "demo.e" in log.read_text()
+
+
 async def test_stream_refuses_to_start_when_a_topic_is_missing(kafka: KafkaSettings, tmp_path: Path) -> None:
     """Without the schemas it would write what it must not: exit 2, and the topic's name."""
     async with broker(kafka) as kafka_broker:
@@ -158,23 +195,13 @@ async def test_stream_refuses_to_start_when_a_topic_is_missing(kafka: KafkaSetti
 async def test_stream_tells_its_health_and_its_progress(kafka: KafkaSettings, tmp_path: Path) -> None:
     """It is alive at once, ready when it has joined the group, and counts what it did."""
     port = free_port()
-
-    def get(path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
     async with broker(kafka) as kafka_broker:
         await kafka_broker.load(100)
         with stream(kafka, tmp_path / "stream.log", STREAM_METRICS_PORT=str(port)):
-            wait_until(lambda: get("/livez")[0] == 200, "the stream is alive")
+            wait_until(lambda: get(port, "/livez")[0] == 200, "the stream is alive")
             await kafka_broker.caught_up()
-            wait_until(lambda: get("/readyz")[0] == 200, "the stream is ready")
-            metrics = get("/metrics")[1]
+            wait_until(lambda: get(port, "/readyz")[0] == 200, "the stream is ready")
+            metrics = get(port, "/metrics")[1]
 
     assert "eventsapi_records_normalized_total 392.0" in metrics
     assert 'eventsapi_dead_letters_total{reason="invalid_json"} 8.0' in metrics

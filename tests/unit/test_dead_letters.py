@@ -11,7 +11,9 @@ from deploy.commands.dead_letter_text import decoded, document, page, table
 from deploy.dead_letters import NO_EVENT, NO_VALUE, NOT_RAW, DeadLetter, EventKey, Filters, replayed_event
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.topics import MAX_RECORD_BYTES
-from stream.normalize import RawHeaders, dead_letter, normalize
+from stream.dead_letter import dead_letter
+from stream.normalize import normalize
+from stream.records import RawHeaders
 from tests.unit.test_normalize import EVENT_ID, HEADERS, Raw, with_header
 
 DEAD_AT = 1_764_000_000_000

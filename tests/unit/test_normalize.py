@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from schemas.codec import ENVELOPE_FIELDS, decode_envelope
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.topics import MAX_RECORD_BYTES
-from stream.normalize import NOT_COPIED, RawHeaders, dead_letter, normalize, normalize_run
+from stream.dead_letter import NOT_COPIED, dead_letter
+from stream.normalize import normalize, normalize_run
+from stream.records import RawHeaders
 
 EVENT_ID = "0190d9a0-0000-7000-8000-000000000001"
 HEADERS = {

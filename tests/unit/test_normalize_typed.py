@@ -14,7 +14,8 @@ from schemas.codec import decode_envelope, encode_envelope, schema_id
 from schemas.errors import ErrorCode
 from schemas.registered import Registered, Version
 from schemas.topics import MAX_RECORD_BYTES
-from stream.normalize import Record, normalize, normalize_run
+from stream.normalize import normalize, normalize_run
+from stream.records import Record
 from stream.writers import Writers
 from tests.typed import version
 from tests.unit.test_normalize import HEADERS, Raw, call, json_values

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.normalize import RawHeaders
 from stream.progress import RUNS_AHEAD, Progress, Run, RunSkipped
+from stream.records import RawHeaders
 
 
 @dataclass(frozen=True)
