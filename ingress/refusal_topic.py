@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingress.backoff import pause_seconds
-from ingress.cancellation import told_apart
 from ingress.refusals import RefusalRecord, Refusals
+from schemas.cancellation import told_apart
 from schemas.logs import get_logger
 from schemas.metrics import REFUSALS_DROPPED
 from schemas.settings import KafkaSettings

@@ -1,7 +1,10 @@
-"""Registered schemas: what `events.schemas` carries, and what of it holds now.  Pure.
+"""Registered schemas: what `events.schemas` carries, and what of it held at which time.  Pure.
 
 The registry writes each version once and writes it again where it is deleted; the stream writes by it, and the sink
 makes its table and columns, which are part of it, so that all releases make the same.
+
+A version holds for the events that Kafka took after it, by Kafka's clock: a raw record that is normalized again, by
+whomever and however late, is normalized by the same version.
 """
 
 from collections import defaultdict
@@ -112,35 +115,36 @@ def decode_version(value: bytes) -> Version:
 
 
 class Registered:
-    """All versions that were published."""
+    """All versions that were published.  Times are milliseconds since 1970, by Kafka's clock."""
 
     def __init__(self) -> None:
         self._versions: dict[int, Version] = {}
         self._of_event: defaultdict[tuple[str, str], dict[int, Version]] = defaultdict(dict)
-        self._current: dict[tuple[str, str], Version] = {}
+        self._history: defaultdict[tuple[str, str], list[tuple[int, Version | None]]] = defaultdict(list)
 
     def __iter__(self) -> Iterator[Version]:
         """Every version, deleted ones too, in the order of their first publication."""
         return iter(list(self._versions.values()))
 
-    def apply(self, version: Version) -> None:
-        """Take a version, new or changed."""
+    def apply(self, version: Version, taken_at: int) -> None:
+        """Take a version, new or changed, in the order of the topic; `taken_at` is its record's time."""
         self._versions[version.writer_id] = version
         event = version.subject.team, version.subject.event
         self._of_event[event][version.writer_id] = version
         held = [each for each in self._of_event[event].values() if not each.deleted]
-        if held:
-            self._current[event] = max(held, key=lambda each: (each.subject.major, each.number))
-        else:
-            self._current.pop(event, None)
+        last = max(held, key=lambda each: (each.subject.major, each.number), default=None)
+        self._history[event].append((taken_at, last))
 
     def of_event(self, subject: Subject) -> list[Version]:
         """Every version of all majors of a subject's event, deleted ones too."""
         return list(self._of_event[subject.team, subject.event].values())
 
-    def current(self, team: str, event: str) -> Version | None:
-        """What the stream writes this event by: the last version of the highest major."""
-        return self._current.get((team, event))
+    def writes(self, team: str, event: str, taken_at: int) -> Version | None:
+        """What the stream writes an event by that Kafka took then: the last version of the highest major."""
+        for since, version in reversed(self._history.get((team, event), ())):
+            if since < taken_at:
+                return version
+        return None
 
     def written_by(self, writer_id: int) -> Version | None:
         """The version that the stream wrote a record by, deleted or not."""

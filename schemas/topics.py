@@ -114,8 +114,13 @@ class Topics:
         specs = [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter)]
         # Few records, for eyes only: no order beyond one partition's, and a day is long enough.
         short = {"retention.ms": str(DAY_MILLISECONDS)}
-        # Every version that there ever was: records that it wrote may still come.
-        kept = config | {"cleanup.policy": "compact", "retention.ms": "-1"}
+        # Every version that there ever was: records that it wrote may still come.  When each came and went: as long as
+        # there are raw records of that time.
+        kept = config | {
+            "cleanup.policy": "compact",
+            "retention.ms": "-1",
+            "min.compaction.lag.ms": config["retention.ms"],
+        }
         return [
             *specs,
             TopicSpec(self.refusals, config | short, REFUSALS_PARTITIONS),

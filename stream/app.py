@@ -97,7 +97,7 @@ class StreamApp(faust.App):  # type: ignore[misc] # Faust is not typed for its u
         """None: there are no tables to keep."""
 
 
-def make_app(settings: StreamSettings, normalizer: Normalizer) -> StreamApp:
+def make_app(settings: StreamSettings, normalizer: Normalizer, schema_log: SchemaLog) -> StreamApp:
     """The app and its one agent."""
     app = StreamApp(
         settings.topics.stream_group,
@@ -108,7 +108,7 @@ def make_app(settings: StreamSettings, normalizer: Normalizer) -> StreamApp:
         topic_disable_leader=True,
         topic_allow_declare=False,
     )
-    app.transport = Transport(app, settings)
+    app.transport = Transport(app, settings, schema_log.caught_up)
 
     async def normalize(stream: StreamT[Run]) -> None:
         await normalizer.take(stream.noack(), app.consumer)
@@ -159,7 +159,7 @@ async def run(settings: StreamSettings) -> None:
         normalizer = Normalizer(
             producer, settings.topics, Writers(registered, settings.dead_letter_bounds), end_process
         )
-        app = make_app(settings, normalizer)
+        app = make_app(settings, normalizer, schema_log)
         consumers.append(app.consumer)
         try:
             await _serve(app, normalizer, stop, settings)

@@ -1,7 +1,8 @@
 """Raw records into normalized records, or into dead letters that say why not.
 
-Pure: no I/O and no clock, so by the same schema the same raw record always gives the same bytes, however often it is
-read again; only where a schema refuses too many events it depends on those before (`DeadLetterLimit`).
+Pure: no I/O and no clock, and a schema holds from a time on that is Kafka's, so the same raw record always gives the
+same bytes, however often it is read again; only where a schema refuses too many events it depends on those before
+(`DeadLetterLimit`).
 Whatever lies in the raw topic, and whoever wrote it, becomes one of the two.
 """
 
@@ -50,8 +51,8 @@ _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 _YEARS = range(1900, 2299)
 _TOO_LARGE = Discard("", "", "typed fields", f"with them the record would exceed {MAX_RECORD_BYTES} bytes")
 
-WriterOf = Callable[[str, str], Writer | None]
-"""Gives what writes a team's event, by its name."""
+WriterOf = Callable[[str, str, int], Writer | None]
+"""Gives what writes a team's event, by its name, that Kafka took at this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class _Untyped(NamedTuple):
     writer: Writer
 
 
-def no_writer(_team: str, _event: str) -> None:
+def no_writer(_team: str, _event: str, _taken_at: int) -> None:
     """Where nothing is registered."""
 
 
@@ -200,7 +201,7 @@ def _enveloped(record: RawRecord, writer_of: WriterOf) -> Record | InvalidEvent 
         (TEAM, team.encode()),
         (RAW_OFFSET, b"%d" % record.offset),
     ]
-    writer = writer_of(team, event.event) if event.kind in TYPED_KINDS else None
+    writer = writer_of(team, event.event, record.timestamp) if event.kind in TYPED_KINDS else None
     if writer is not None:
         return _Untyped(record.key, own, envelope, discards, event.properties_json.encode(), received_at, writer)
     return _without_typed_fields(record.key, own, envelope, discards)

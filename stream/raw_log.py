@@ -35,6 +35,7 @@ class Unreadable(NamedTuple):
     key: None = None
     value: None = None
     headers: tuple[()] = ()
+    timestamp: int = 0
 
 
 class RawLog:

@@ -29,6 +29,10 @@ class RawRecord(Protocol):
     def offset(self) -> int:
         """Offset in it."""
 
+    @property
+    def timestamp(self) -> int:
+        """When Kafka took it, in milliseconds since 1970."""
+
 
 class Record(NamedTuple):
     """A record to produce, to the partition that its raw record came from."""

@@ -11,7 +11,7 @@ Every rebalance ends in `perform_seek`: what was fetched before it and not finis
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -41,6 +41,7 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
 
     def __init__(self, transport: "Transport", *args: object, **kwargs: object) -> None:
         super().__init__(transport, *args, **kwargs)
+        self._caught_up = transport.caught_up
         self._raw = RawLog(transport.settings)
         self._progress = Progress()
         self._committing = asyncio.Lock()
@@ -142,6 +143,9 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
             return
         fetched = await self._fetch(timeout)
         generation = self._progress.generation
+        if fetched:
+            # Whatever was registered before Kafka took these records is known from here on.
+            await self._caught_up()
         for partition, records in fetched.items():
             follows = await self._follows(partition, records[0].offset)
             if not self._settled or generation != self._progress.generation:
@@ -253,9 +257,10 @@ class Transport(driver.Transport):  # type: ignore[misc] # Faust is not typed fo
 
     Consumer = Consumer
 
-    def __init__(self, app: AppT, settings: StreamSettings) -> None:
+    def __init__(self, app: AppT, settings: StreamSettings, caught_up: Callable[[], Awaitable[None]]) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self.settings = settings
+        self.caught_up = caught_up
 
 
 def _message(tp: TP, run: Run) -> ConsumerMessage:

@@ -1,4 +1,4 @@
-"""What each team's event is written by: its registered schema, compiled when it is first met and when it changes.
+"""What each team's event is written by: its registered schema, compiled when it is first met.
 
 Invariant: what is written by a version can be read by that version's writer schema.  A version of which that is not
 certain is not used.
@@ -38,16 +38,19 @@ class Writers:
     def __init__(self, registered: Registered, bounds: Bounds = NO_BOUNDS) -> None:
         self._registered = registered
         self._bounds = bounds
-        self._compiled: dict[tuple[str, str], tuple[Version, Writer | None]] = {}
+        self._compiled: dict[int, tuple[Version, Writer | None]] = {}
 
-    def __call__(self, team: str, event: str) -> Writer | None:
-        """The writer of a team's event; none where it has no schema, or one that cannot be used."""
-        version = self._registered.current(team, event)
+    def __call__(self, team: str, event: str, taken_at: int) -> Writer | None:
+        """The writer of a team's event that Kafka took at this time, in milliseconds since 1970.
+
+        None where it had no schema then, or one that cannot be used.
+        """
+        version = self._registered.writes(team, event, taken_at)
         if version is None:
             return None
-        held = self._compiled.get((team, event))
+        held = self._compiled.get(version.writer_id)
         if held is None or held[0] is not version:
-            held = self._compiled[team, event] = version, _usable(version, self._bounds)
+            held = self._compiled[version.writer_id] = version, _usable(version, self._bounds)
         return held[1]
 
 

@@ -15,8 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from ingress.cancellation import told_apart
 from ingress.receipts.evidence import Place, Record, Span, Trace, Wanted
+from schemas.cancellation import told_apart
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
 from schemas.settings import KafkaSettings

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingress.backoff import pause_seconds
-from ingress.cancellation import told_apart
 from ingress.registry.store import Pending, SchemaStore
+from schemas.cancellation import told_apart
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
 from schemas.settings import KafkaSettings

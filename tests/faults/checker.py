@@ -15,12 +15,17 @@ Offset = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record of the raw topic."""
+    """A record of the raw topic.
+
+    Attributes:
+        replayed: whether it was a dead letter before.
+    """
 
     offset: Offset
     event_id: str
     key: str
     sha256: str
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +128,17 @@ def _raw_is_what_was_sent(ledger: Ledger, observed: Observed) -> Iterator[str]:
 
 
 def _raw_once_per_attempt(ledger: Ledger, observed: Observed) -> Iterator[str]:
-    for event_id, times in Counter(record.event_id for record in observed.raw).items():
+    for event_id, times in Counter(record.event_id for record in observed.raw if not record.replayed).items():
         if times > (attempts := len(ledger.attempts.get(event_id, ()))):
             yield f"event {event_id}: {times} records of {attempts} attempts"
+
+
+def _replayed_was_refused(_: Ledger, observed: Observed) -> Iterator[str]:
+    refused = {letter.raw for letter in observed.dead_letters}
+    ids = {record.event_id for record in observed.raw if record.offset in refused}
+    for record in observed.raw:
+        if record.replayed and record.event_id not in ids:
+            yield f"{_at(record.offset)} event {record.event_id}"
 
 
 def _raw_went_one_way(_: Ledger, observed: Observed) -> Iterator[str]:
@@ -158,8 +171,9 @@ def _first_occurrences_in_order(_: Ledger, observed: Observed) -> Iterator[str]:
 def _poison_is_a_dead_letter(ledger: Ledger, observed: Observed) -> Iterator[str]:
     refused = {letter.raw for letter in observed.dead_letters}
     for record in observed.raw:
-        poison = any(attempt.poison for attempt in ledger.attempts.get(record.event_id, ()))
-        if poison != (record.offset in refused):
+        attempts = ledger.attempts.get(record.event_id, ())
+        poison = any(attempt.poison for attempt in attempts)
+        if poison != (record.offset in refused) and not any(attempt.changing for attempt in attempts):
             yield f"{_at(record.offset)} event {record.event_id}: {'normalized' if poison else 'refused'}"
 
 
@@ -242,10 +256,11 @@ RULES: dict[str, Rule] = {
     "nothing refused or never sent is in the raw topic": _raw_was_sent,
     "raw bytes are the posted bytes": _raw_is_what_was_sent,
     ONCE_PER_ATTEMPT: _raw_once_per_attempt,
+    "a replayed record was a dead letter": _replayed_was_refused,
     "a raw record is normalized or a dead letter": _raw_went_one_way,
     "a normalized record has its raw record": _nothing_but_raw_was_normalized,
     "a normalized partition is its raw one in order": _first_occurrences_in_order,
-    "poison, and nothing else, is a dead letter": _poison_is_a_dead_letter,
+    "poison, and what a changing schema refuses, is a dead letter": _poison_is_a_dead_letter,
     "a dead letter has its reason and its bytes": _dead_letter_is_whole,
     "a normalized record is stored": _normalized_is_stored,
     "a raw offset is stored once": _stored_once,

@@ -27,6 +27,7 @@ class Attempt:
         number: position in its sender's sequence for this key; a later one is sent only after the earlier was settled.
         sha256: of the bytes that were posted.
         poison: written to the raw topic by somebody else, so that it must become a dead letter.
+        changing: its event's schema changes in mid-stream, so that it may become a dead letter, which is replayed.
     """
 
     event_id: str
@@ -36,6 +37,7 @@ class Attempt:
     sha256: str
     outcome: Outcome
     poison: bool = False
+    changing: bool = False
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import aiohttp
@@ -19,6 +19,7 @@ from schemas.settings import KafkaSettings
 from schemas.topics import EVENT_ID, partition_for
 from schemas.topics import FORMAT as FORMAT_HEADER
 from tests.faults.ledger import Attempt, Ledger, Outcome
+from tests.faults.schemas import CHANGING
 
 ANSWER_SECONDS = 15
 RETRY_SECONDS = 0.2
@@ -107,21 +108,22 @@ class Load:
         body = json.dumps(event).encode()
         event_id = str(derive_event_id(team.slug, sender_id))
         digest = hashlib.sha256(body).hexdigest()
-        return Attempt(event_id, team.slug, f"{team.slug}/{user}", number, digest, Outcome.UNKNOWN), body
+        attempt = Attempt(event_id, team.slug, f"{team.slug}/{user}", number, digest, Outcome.UNKNOWN)
+        return replace(attempt, changing=(team.slug, event["event"]) == CHANGING), body
 
     async def _settle(self, session: aiohttp.ClientSession, team: Team, attempt: Attempt, body: bytes) -> None:
         """Send until the outcome is known; each attempt is in the ledger before its answer is."""
         while (outcome := await self._post(session, team, body)) is Outcome.UNKNOWN:
             self.ledger.note(attempt)
             await asyncio.sleep(RETRY_SECONDS)
-        self.ledger.note(_with(attempt, outcome))
+        self.ledger.note(replace(attempt, outcome=outcome))
 
     async def _settle_batch(self, session: aiohttp.ClientSession, team: Team, sendings: list[Sending]) -> None:
         """Send those of the batch whose outcome is not known again, until there are none."""
         while sendings:
             outcomes = await self._post_batch(session, team, sendings)
             for (attempt, _), outcome in zip(sendings, outcomes, strict=True):
-                self.ledger.note(_with(attempt, outcome))
+                self.ledger.note(replace(attempt, outcome=outcome))
             pairs = zip(sendings, outcomes, strict=True)
             sendings = [sending for sending, outcome in pairs if outcome is Outcome.UNKNOWN]
             await asyncio.sleep(RETRY_SECONDS if sendings else 0)
@@ -173,7 +175,3 @@ class Load:
         event_id = str(derive_event_id("stranger", f"{self.run_name}-{number}"))
         digest = hashlib.sha256(value).hexdigest()
         return Attempt(event_id, "stranger", f"stranger/{number}", number, digest, Outcome.OK, poison=True), value
-
-
-def _with(attempt: Attempt, outcome: Outcome) -> Attempt:
-    return Attempt(attempt.event_id, attempt.team, attempt.key, attempt.number, attempt.sha256, outcome)

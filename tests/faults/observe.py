@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.registered import Version
 from schemas.settings import KafkaSettings
-from schemas.topics import EVENT_ID, RAW_OFFSET, RAW_PARTITION, REASON
+from schemas.topics import EVENT_ID, RAW_OFFSET, RAW_PARTITION, REASON, REPLAYED_FROM
 from tests.faults.checker import DeadLetter, Normalized, Observed, RawRecord, Row, Typed
 from tests.faults.counters import Counted
 from tests.services import PARTITIONS, eventually
@@ -102,7 +102,8 @@ async def _records(kafka: KafkaSettings, topic: str) -> AsyncIterator[ConsumerRe
 def _raw(record: ConsumerRecord) -> RawRecord:
     headers = dict(record.headers)
     offset = (record.partition, record.offset)
-    return RawRecord(offset, headers[EVENT_ID].decode(), record.key.decode(), hashlib.sha256(record.value).hexdigest())
+    digest = hashlib.sha256(record.value).hexdigest()
+    return RawRecord(offset, headers[EVENT_ID].decode(), record.key.decode(), digest, REPLAYED_FROM in headers)
 
 
 def _normalized(record: ConsumerRecord) -> Normalized:

@@ -5,6 +5,10 @@ import random
 import time
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
+from deploy.audit import AuditSettings
+from schemas.errors import Unavailable
 from tests.faults.checker import Violation, check
 from tests.faults.counters import Counted
 from tests.faults.faults import NO_FAULT, Fault
@@ -13,6 +17,7 @@ from tests.faults.load import Load
 from tests.faults.observe import drained, observe
 from tests.faults.pipeline import Pipeline
 from tests.faults.progress import counted, counts
+from tests.faults.schemas import change, replay_refused
 from tests.services import eventually
 
 STEADY_SECONDS = 3
@@ -63,7 +68,7 @@ class Runner:
         pipeline = self._pipeline
         before = await counts(pipeline)
         load = Load(pipeline.api_url, pipeline.kafka, pipeline.teams, self._ledger, self._random)
-        sending = asyncio.create_task(load.run())
+        sending = asyncio.gather(load.run(), change(pipeline.kafka, load.stopping))
         await self._progress(STEADY_SECONDS)
         await fault.inflict(pipeline)
         await self._progress(RECOVERY_SECONDS)
@@ -72,6 +77,7 @@ class Runner:
         stopped = time.monotonic()
         stuck = await self._drain()
         recovery = time.monotonic() - stopped
+        stuck += await self._replay()
         counted = Counted(before, await counts(pipeline), undisturbed=fault is NO_FAULT)
         teams = [team.slug for team in pipeline.teams]
         observed = await observe(pipeline.kafka, pipeline.clickhouse_url, teams, pipeline.schemas, counted)
@@ -82,6 +88,20 @@ class Runner:
             recovery,
             self._broken() + stuck + check(self._ledger, observed, ingress_repeats=pipeline.ingress_repeats),
         )
+
+    async def _replay(self) -> list[Violation]:
+        """What a schema refused that is gone by now."""
+        pipeline = self._pipeline
+        settings = AuditSettings(
+            kafka_bootstrap_servers=pipeline.kafka.kafka_bootstrap_servers,
+            clickhouse_url=SecretStr(pipeline.clickhouse_url),
+        )
+        try:
+            await replay_refused(settings)
+            await drained(pipeline.kafka, DRAIN_SECONDS)
+        except (TimeoutError, Unavailable) as error:
+            return [Violation("what was refused is replayed", str(error))]
+        return []
 
     def _broken(self) -> list[Violation]:
         broken = list(self._pipeline.broken)

@@ -170,7 +170,7 @@ async def attempt(
 ) -> None:
     """Insert the first rows of each table, as a sink that died then has."""
     registered = Registered()
-    registered.apply(by)
+    registered.apply(by, 0)
     database = clickhouse.clickhouse_database
     rows = [read_record(Stored(n, value, cut), set(), registered) for n, (value, cut) in enumerate(written)]
     batch = Batch(0, len(rows), [row for row in rows if isinstance(row, Row)], writer_ids=frozenset({by.writer_id}))

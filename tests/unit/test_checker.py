@@ -24,6 +24,7 @@ SECOND = Attempt("e2", "acme", "acme/u", 2, "bb", Outcome.OK)
 RETRIED = Attempt("e3", "other", "other/u", 1, "cc", Outcome.UNKNOWN)
 REFUSED = Attempt("e4", "acme", "acme/u", 3, "dd", Outcome.REFUSED)
 POISON = Attempt("e5", "acme", "acme/u", 0, "ee", Outcome.OK, poison=True)
+REPLAYED = Attempt("e6", "acme", "acme/v", 1, "ff", Outcome.OK, changing=True)
 
 BEFORE = Counts(
     acknowledged=10,
@@ -56,6 +57,8 @@ GOOD = Observed(
         RawRecord((1, 0), "e3", "other/u", "cc"),
         RawRecord((1, 1), "e3", "other/u", "cc"),
         RawRecord((0, 2), "e5", "acme/u", "ee"),
+        RawRecord((1, 2), "e6", "acme/v", "ff"),
+        RawRecord((1, 3), "e6", "acme/v", "ff", replayed=True),
     ],
     normalized=[
         Normalized((0, 0), "e1"),
@@ -64,26 +67,35 @@ GOOD = Observed(
         Normalized((0, 1), "e2"),
         Normalized((1, 0), "e3"),
         Normalized((1, 1), "e3"),
+        Normalized((1, 3), "e6"),
     ],
-    dead_letters=[DeadLetter((0, 2), "invalid_json", "ee")],
-    rows=[Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme"), Row((1, 0), "e3", "other")],
+    dead_letters=[DeadLetter((0, 2), "invalid_json", "ee"), DeadLetter((1, 2), "missing_member", "ff")],
+    rows=[
+        Row((0, 0), "e1", "acme"),
+        Row((0, 1), "e2", "acme"),
+        Row((1, 0), "e3", "other"),
+        Row((1, 3), "e6", "acme"),
+    ],
     typed={"acme.x": Typed([ROW], [ROW], [ROW])},
-    views={"acme": [Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme")], "other": [Row((1, 0), "e3", "other")]},
+    views={
+        "acme": [Row((0, 0), "e1", "acme"), Row((0, 1), "e2", "acme"), Row((1, 3), "e6", "acme")],
+        "other": [Row((1, 0), "e3", "other")],
+    },
     lag={"stream": 0, "sink": 0},
     counted=Counted(BEFORE, AFTER, undisturbed=True),
 )
 
 
 def ledger() -> Ledger:
-    """A sender that retried once after it did not know, was refused once, and a stranger's poison."""
+    """A retry after an unknown outcome, a refusal, a stranger's poison, and what a changing schema refused at first."""
     ledger = Ledger()
-    for attempt in (FIRST, SECOND, RETRIED, replace(RETRIED, outcome=Outcome.OK), REFUSED, POISON):
+    for attempt in (FIRST, SECOND, RETRIED, replace(RETRIED, outcome=Outcome.OK), REFUSED, POISON, REPLAYED):
         ledger.note(attempt)
     return ledger
 
 
 def test_check_when_every_promise_is_kept() -> None:
-    """Repeats of whole runs, retries and poison are no violations."""
+    """Repeats of whole runs, retries, poison and replays are no violations."""
     assert check(ledger(), GOOD) == []
 
 
@@ -94,12 +106,15 @@ BROKEN: dict[str, Callable[[Observed], Observed]] = {
     ),
     "raw bytes are the posted bytes": lambda o: replace(o, raw=[replace(o.raw[0], sha256="ab"), *o.raw[1:]]),
     "an attempt makes at most one raw record": lambda o: replace(o, raw=[*o.raw, replace(o.raw[0], offset=(0, 3))]),
+    "a replayed record was a dead letter": lambda o: replace(
+        o, raw=[*o.raw, replace(o.raw[0], offset=(0, 3), replayed=True)]
+    ),
     "a raw record is normalized or a dead letter": lambda o: replace(o, dead_letters=[]),
     "a normalized record has its raw record": lambda o: replace(
         o, normalized=[*o.normalized, Normalized((0, 9), "e1")]
     ),
     "a normalized partition is its raw one in order": lambda o: replace(o, normalized=o.normalized[1:]),
-    "poison, and nothing else, is a dead letter": lambda o: replace(
+    "poison, and what a changing schema refuses, is a dead letter": lambda o: replace(
         o, dead_letters=[*o.dead_letters, DeadLetter((0, 0), "invalid_json", "aa")]
     ),
     "a dead letter has its reason and its bytes": lambda o: replace(o, dead_letters=[DeadLetter((0, 2), "", "ee")]),

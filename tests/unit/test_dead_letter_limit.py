@@ -27,7 +27,7 @@ def test_run_when_one_name_has_too_many_dead_letters() -> None:
     """Its other events are stored without typed fields, and say why; those that fit, and other names, are as ever."""
     registered = Registered()
     for at, name in enumerate(("e", "other")):
-        registered.apply(version("demo", [REVENUE], event=name, writer_id=1_001 + 2 * at))
+        registered.apply(version("demo", [REVENUE], event=name, writer_id=1_001 + 2 * at), taken_at=1)
     sent = [*[raw("{}")] * 4, raw('{"revenue":1}'), raw("{}", "other")]
     run = normalize_run(sent, Writers(registered, Bounds(least=2, share=0)))
 

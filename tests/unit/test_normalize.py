@@ -40,6 +40,7 @@ class Raw:
     headers: RawHeaders = field(default_factory=lambda: tuple(HEADERS.items()))
     partition: int = 3
     offset: int = 41
+    timestamp: int = 2
 
 
 def with_header(name: str, value: bytes | None) -> Raw:

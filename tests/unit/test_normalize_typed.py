@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -30,7 +31,7 @@ def writers(*versions: Version) -> Writers:
     """The writers of what is registered."""
     registered = Registered()
     for each in versions:
-        registered.apply(each)
+        registered.apply(each, taken_at=1)
     return Writers(registered)
 
 
@@ -105,20 +106,25 @@ def test_dead_letter_when_a_required_member_is_missing() -> None:
 
 
 def test_writers_when_versions_come_and_go() -> None:
-    """Each change counts from the next record on; after the last is deleted there is only the envelope."""
-    registered = Registered()
-    by = Writers(registered)
-    ids = []
-    for each in (
+    """Each change counts for what Kafka took after it; after the last is deleted there is only the envelope."""
+    changes = (
         version("demo", [REVENUE], event="e"),
         version("demo", [REVENUE, SIZE], writer_id=1_003, number=2, event="e"),
         version("demo", [REVENUE, SIZE], writer_id=1_003, number=2, deleted=True, event="e"),
         version("demo", [REVENUE], deleted=True, event="e"),
-    ):
-        registered.apply(each)
-        ids.append(schema_id(normalize(raw('{"revenue":1}'), by).value or b""))
+    )
+    records = [replace(raw('{"revenue":1}'), timestamp=time) for time in range(1, 6)]
+    registered = Registered()
+    by = Writers(registered)
+    read_in_time = []
+    for time, each in enumerate(changes, start=1):
+        registered.apply(each, time)
+        read_in_time.append(normalize(records[time], by))
 
-    assert ids == [1_001, 1_003, 1_001, 1]
+    read_late = normalize_run(records, by).normalized
+
+    assert read_late[1:] == read_in_time
+    assert [schema_id(record.value or b"") for record in read_late] == [1, 1_001, 1_003, 1_001, 1]
 
 
 @pytest.mark.parametrize(

@@ -44,25 +44,25 @@ def test_version_when_unreadable() -> None:
             decode_version(value)
 
 
-def test_current_when_versions_come_and_go() -> None:
-    """The last version of the highest major that was not deleted; records of all are still known."""
-    registered = Registered()
-    current = []
-    for each in (
+def test_writes_when_versions_come_and_go() -> None:
+    """The last version of the highest major that was not deleted then; records of all are still known."""
+    changes = (
         version(1, 1001),
         version(2, 1003),
         version(1, 1005, major=2),
         version(1, 1005, major=2, deleted=True),
         version(2, 1003, deleted=True),
         version(1, 1001, deleted=True),
-    ):
-        registered.apply(each)
-        now = registered.current("acme", "Purchased an Item")
-        current.append(now and now.writer_id)
+    )
+    registered = Registered()
+    for time, each in enumerate(changes):
+        registered.apply(each, time)
 
-    assert current == [1001, 1003, 1005, 1003, 1001, None]
+    written_by = [registered.writes("acme", "Purchased an Item", time) for time in range(7)]
+
+    assert [each and each.writer_id for each in written_by] == [None, 1001, 1003, 1005, 1003, 1001, None]
     assert [each.writer_id for each in registered] == [1001, 1003, 1005]
     assert (known := registered.written_by(1005)) is not None
     assert known.deleted
     assert registered.written_by(7) is None
-    assert registered.current("other", "Purchased an Item") is None
+    assert registered.writes("other", "Purchased an Item", 7) is None

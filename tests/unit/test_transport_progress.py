@@ -19,6 +19,7 @@ class Raw:
     value: bytes | None = None
     headers: RawHeaders = ()
     partition: int = 0
+    timestamp: int = 0
 
 
 def progress_at(offset: int, generation: int = 1) -> Progress:

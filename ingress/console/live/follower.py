@@ -17,9 +17,9 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgre
 from aiokafka.structs import ConsumerRecord
 
 from ingress.backoff import pause_seconds
-from ingress.cancellation import told_apart
 from ingress.console.live.entries import Seen
 from ingress.console.live.feed import Feed
+from schemas.cancellation import told_apart
 from schemas.logs import get_logger
 from schemas.settings import KafkaSettings
 from schemas.topics import TEAM
