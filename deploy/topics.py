@@ -1,5 +1,7 @@
 """Makes the topics in Kafka; running it again changes nothing that exists."""
 
+from collections.abc import Sequence
+
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -8,6 +10,7 @@ from schemas.settings import KafkaSettings
 
 BROKERS_DEFAULT = -1
 """Kafka takes this for `default.replication.factor` (KIP-464)."""
+RETENTION_DAYS = 7
 
 
 async def create_topics(
@@ -15,11 +18,12 @@ async def create_topics(
     partitions: int,
     replication: int = BROKERS_DEFAULT,
     min_insync: int | None = None,
-    retention_days: int = 7,
+    teams: Sequence[str] = (),
 ) -> int:
     """Create the topics that are missing; returns how many partitions the raw topic has, which may be older.
 
-    How many copies there are, and how many of them must acknowledge, is the cluster's own default unless it is said.
+    How many replicas there are, and how many of them must acknowledge, is the cluster's own default unless it is said.
+    The `teams` get a topic of their own.
 
     Raises:
         Unavailable: where Kafka does not answer, or does not make them.
@@ -28,10 +32,11 @@ async def create_topics(
     try:
         await admin.start()
         present = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+        partitions = present.get(kafka.topics.raw, partitions)
         durability = {} if min_insync is None else {"min.insync.replicas": str(min_insync)}
         missing = [
             _new_topic(spec.name, spec.partitions or partitions, replication, spec.config | durability)
-            for spec in kafka.topics.specs(retention_days)
+            for spec in kafka.topics.specs(RETENTION_DAYS, teams)
             if spec.name not in present
         ]
         if missing:
@@ -41,7 +46,7 @@ async def create_topics(
         raise Unavailable(f"Kafka at {kafka.kafka_bootstrap_servers}: {error!r}") from error
     finally:
         await admin.close()
-    return present.get(kafka.topics.raw, partitions)
+    return partitions
 
 
 def _new_topic(name: str, partitions: int, replication: int, config: dict[str, str]) -> NewTopic:

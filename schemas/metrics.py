@@ -43,6 +43,7 @@ LIVE_VIEWERS = Gauge("eventsapi_live_viewers", "Browsers that look at a Live pag
 
 # stream
 RECORDS_NORMALIZED = Counter("eventsapi_records_normalized", "Raw records normalized")
+RECORDS_COPIED = Counter("eventsapi_records_copied", "Raw records copied into a topic of their team's own")
 DISCARDS = Counter("eventsapi_discards", "Values that did not fit their typed field, or absurd times")
 DEAD_LETTERS = Counter("eventsapi_dead_letters", "Raw records that became dead letters", ["reason"])
 DEAD_LETTERS_SPARED = Counter(

@@ -1,9 +1,10 @@
 """Topics, consumer groups and record headers: the published contract of what lies in Kafka.
 
-A record keeps its partition number from `events.raw` through `events.normalized` and `events.dead_letter`, so these
-three topics have the same number of partitions.
+A record keeps its partition number from `events.raw` through `events.normalized`, `events.dead_letter` and the teams'
+own topics, so all of these have the same number of partitions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -21,7 +22,7 @@ SENT_AT = "sent_at"
 TRACEPARENT = "traceparent"
 # Of one that is a dead letter's second try: "<partition>/<offset>" of the dead letter.
 REPLAYED_FROM = "replayed_from"
-# Of a normalized record, beside event_id and team.
+# Of a normalized record, beside event_id and team; of a copy in a team's own topic, beside all raw headers.
 RAW_OFFSET = "raw_offset"
 # Of one that holds discards, or typed fields: where its parts end, and how many discards there are.
 ENVELOPE_BYTES = "envelope_bytes"
@@ -66,6 +67,10 @@ class Topics:
         """Events exactly as posted."""
         return f"{self.prefix}events.raw"
 
+    def raw_of(self, team: str) -> str:
+        """A team's own topic: copies of its records of the raw topic, for who may see no other team's."""
+        return f"{self.raw}.{team}"
+
     @property
     def normalized(self) -> str:
         """Events in Avro."""
@@ -101,8 +106,8 @@ class Topics:
         """Where the sink keeps how far it has stored the dead letters; nobody joins it."""
         return f"{self.prefix}events-sink-dead-letters"
 
-    def specs(self, retention_days: int) -> list[TopicSpec]:
-        """The topics to make; normalized records and dead letters are kept as long as the raw ones they come from."""
+    def specs(self, retention_days: int, teams: Sequence[str] = ()) -> list[TopicSpec]:
+        """The topics to make, those of `teams` too; what comes from raw records is kept as long as they are."""
         config = {
             "retention.ms": str(retention_days * DAY_MILLISECONDS),
             "max.message.bytes": str(MAX_RECORD_BYTES + (64 << 10)),
@@ -111,7 +116,8 @@ class Topics:
             # would be deleted before anyone reads it.
             "message.timestamp.type": "LogAppendTime",
         }
-        specs = [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter)]
+        own = [self.raw_of(team) for team in teams]
+        specs = [TopicSpec(name, config) for name in (self.raw, self.normalized, self.dead_letter, *own)]
         # Few records, for eyes only: no order beyond one partition's, and a day is long enough.
         short = {"retention.ms": str(DAY_MILLISECONDS)}
         # Every version that there ever was: records that it wrote may still come.  When each came and went: as long as

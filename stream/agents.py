@@ -13,11 +13,19 @@ from collections.abc import AsyncIterable, Callable
 from typing import Protocol
 
 from schemas.logs import get_logger
-from schemas.metrics import DEAD_LETTERS, DEAD_LETTERS_SPARED, DISCARDS, RECORDS_NORMALIZED, RUN_SECONDS
-from schemas.topics import Topics
+from schemas.metrics import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_SPARED,
+    DISCARDS,
+    RECORDS_COPIED,
+    RECORDS_NORMALIZED,
+    RUN_SECONDS,
+)
 from stream.normalize import NormalizedRun, WriterOf, normalize_run
 from stream.producer import Producer
 from stream.progress import Run
+from stream.settings import StreamSettings
+from stream.team_topics import copies
 
 WARN_SECONDS = 60
 
@@ -38,11 +46,16 @@ class Normalizer:
     """The work on runs; `end_process` is called with whatever goes wrong."""
 
     def __init__(
-        self, producer: Producer, topics: Topics, writer_of: WriterOf, end_process: Callable[[BaseException], None]
+        self,
+        producer: Producer,
+        settings: StreamSettings,
+        writer_of: WriterOf,
+        end_process: Callable[[BaseException], None],
     ) -> None:
         self._producer = producer
         self._writer_of = writer_of
-        self._topics = topics
+        self._topics = settings.topics
+        self._team_topics = settings.team_topics
         self._end_process = end_process
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._working: set[asyncio.Task[None]] = set()
@@ -65,14 +78,18 @@ class Normalizer:
     async def _work(self, run: Run, consumer: Turns) -> None:
         # While the run before it is on its way to Kafka; this costs nothing but time.
         outcome = normalize_run(run.records, self._writer_of)
+        copied = copies(run.records, self._team_topics)
         # asyncio's lock is fair: the turns come in the order of the runs.
         async with self._turns[run.partition]:
             if not consumer.is_next(run):
                 return
+            if copied:
+                await asyncio.gather(*(self._producer.send(topic, run.partition, copied[topic]) for topic in copied))
             if outcome.dead_letters:
                 await self._producer.send(self._topics.dead_letter, run.partition, outcome.dead_letters)
             await self._producer.send(self._topics.normalized, run.partition, outcome.normalized)
             consumer.finish(run)
+        RECORDS_COPIED.inc(sum(map(len, copied.values())))
         _count(run, outcome)
         for subject in outcome.spared:
             self._warn(str(subject))

@@ -20,7 +20,6 @@ from schemas.logs import get_logger
 from schemas.registered import Registered
 from schemas.schema_log import SchemaLog
 from schemas.stalls import Stalls
-from schemas.topics import Topics
 from schemas.watchdog import Probe, look_after
 from stream.agents import Normalizer
 from stream.producer import Producer, TopicMissing, connect
@@ -151,14 +150,12 @@ async def run(settings: StreamSettings) -> None:
         if producer is None:
             return
         stack.push_async_callback(producer.stop)
-        await _unless(stop, _check_partitions(producer, settings.topics))
+        await _unless(stop, _check_partitions(producer, settings))
         registered = Registered()
         schema_log = SchemaLog(settings, "events-stream-schemas", registered)
         stack.callback(_follow(schema_log).cancel)
         await _unless(stop, schema_log.caught_up())
-        normalizer = Normalizer(
-            producer, settings.topics, Writers(registered, settings.dead_letter_bounds), end_process
-        )
+        normalizer = Normalizer(producer, settings, Writers(registered, settings.dead_letter_bounds), end_process)
         app = make_app(settings, normalizer, schema_log)
         consumers.append(app.consumer)
         try:
@@ -196,7 +193,7 @@ async def _serve(app: StreamApp, normalizer: Normalizer, stop: asyncio.Event, se
 async def _watch(consumer: Consumer, settings: StreamSettings) -> None:
     """Not as a service of Faust's: those rest while a rebalance lasts, which may be for ever."""
     topics = settings.topics
-    probe = Probe(settings, topics.raw, topics.stream_group, [topics.normalized, topics.dead_letter])
+    probe = Probe(settings, topics.raw, topics.stream_group, settings.outputs)
     await look_after(consumer, probe, Stalls(settings.stream_stall_seconds, SESSION_SECONDS))
 
 
@@ -237,12 +234,13 @@ async def _connected(settings: StreamSettings) -> Producer:
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
 
 
-async def _check_partitions(producer: Producer, topics: Topics) -> None:
+async def _check_partitions(producer: Producer, settings: StreamSettings) -> None:
     """A record keeps its partition number, so the outputs must have all that the raw topic has."""
+    topics = settings.topics
     try:
         await producer.partitions(topics.schemas)
         raw = await producer.partitions(topics.raw)
-        for output in (topics.normalized, topics.dead_letter):
+        for output in settings.outputs:
             if (count := await producer.partitions(output)) != raw:
                 raise CannotStart(
                     f"{output} has {count} partitions and {topics.raw} has {raw}: give both the same number."

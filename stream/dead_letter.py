@@ -10,7 +10,7 @@ from schemas.topics import (
     RAW_PARTITION,
     REASON,
 )
-from stream.records import RawRecord, Record
+from stream.records import RawRecord, Record, size_bytes
 
 MAX_DETAIL_CHARACTERS = 500
 NOT_COPIED = "The raw record is too large to be copied: read it at raw_partition and raw_offset."
@@ -23,11 +23,11 @@ def dead_letter(record: RawRecord, error: InvalidEvent) -> Record:
     """
     raw = [(name, value) for name, value in record.headers if name not in DEAD_LETTER_HEADERS]
     letter = Record(record.key, record.value, [*raw, *_explanation(record, error, error.message)])
-    if _size(letter) <= MAX_RECORD_BYTES:
+    if size_bytes(letter) <= MAX_RECORD_BYTES:
         return letter
     explanation = _explanation(record, error, f"{error.message[: MAX_DETAIL_CHARACTERS // 2]} {NOT_COPIED}")
     letter = Record(record.key, None, [*raw, *explanation])
-    return letter if _size(letter) <= MAX_RECORD_BYTES else Record(None, None, explanation)
+    return letter if size_bytes(letter) <= MAX_RECORD_BYTES else Record(None, None, explanation)
 
 
 def _explanation(record: RawRecord, error: InvalidEvent, detail: str) -> list[tuple[str, bytes | None]]:
@@ -38,8 +38,3 @@ def _explanation(record: RawRecord, error: InvalidEvent, detail: str) -> list[tu
         (RAW_PARTITION, b"%d" % record.partition),
         (RAW_OFFSET, b"%d" % record.offset),
     ]
-
-
-def _size(record: Record) -> int:
-    headers = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers

@@ -40,3 +40,9 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: RawHeaders
+
+
+def size_bytes(record: Record) -> int:
+    """Of its key, its value and its headers together."""
+    headers = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers

@@ -1,7 +1,11 @@
 """Settings of the stream."""
 
-from pydantic import Field, PositiveFloat
+from typing import Annotated
 
+from pydantic import Field, PositiveFloat, field_validator
+from pydantic_settings import NoDecode
+
+from schemas.ddl import is_team_slug
 from schemas.settings import KafkaSettings, Settings
 from stream.dead_letter_limit import Bounds
 
@@ -21,12 +25,37 @@ class StreamSettings(Settings, KafkaSettings):
         "or stream_dead_letter_share of them where that is more; the others are stored without typed fields",
     )
     stream_dead_letter_share: float = Field(0.1, ge=0, le=1, description="see stream_dead_letters_per_minute")
+    stream_team_topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="teams whose raw records are copied into a topic of their own, `events.raw.<team>`, which must be "
+        "there; several with commas",
+    )
     stream_stall_seconds: PositiveFloat = Field(
         30, description="standing still so long, while Kafka answers and has more, ends the process: a new one goes on"
     )
     stream_shutdown_seconds: PositiveFloat = Field(
         8, description="how long runs in flight may take to finish after SIGTERM"
     )
+
+    @field_validator("stream_team_topics", mode="before")
+    @classmethod
+    def _split(cls, slugs: object) -> object:
+        if not isinstance(slugs, str):
+            return slugs
+        teams = [slug.strip() for slug in slugs.split(",") if slug.strip()]
+        if wrong := [slug for slug in teams if not is_team_slug(slug)]:
+            raise ValueError(f"no slug of a team: {', '.join(wrong)}")
+        return tuple(dict.fromkeys(teams))
+
+    @property
+    def team_topics(self) -> dict[bytes, str]:
+        """The topic of each team that has one, by the header `team`."""
+        return {team.encode(): self.topics.raw_of(team) for team in self.stream_team_topics}
+
+    @property
+    def outputs(self) -> list[str]:
+        """All topics that are written to."""
+        return [self.topics.normalized, self.topics.dead_letter, *self.team_topics.values()]
 
     @property
     def dead_letter_bounds(self) -> Bounds:

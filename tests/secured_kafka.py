@@ -20,7 +20,7 @@ from deploy.local.jars import cache_folder, fetch, locked_jars
 from deploy.local.kafka import KafkaNode
 from schemas.settings import KafkaSettings
 from tests import docs, kafka_tools
-from tests.services import free_port, running_kafka
+from tests.services import PARTITIONS, free_port, running_kafka
 
 PAGE = "docs/raw-topic.md"
 ADMIN_PASSWORD = "adminadmin"
@@ -79,6 +79,7 @@ class SecuredKafka:
             "KAFKA_BOOTSTRAP_SERVERS": self.servers,
             "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
             "KAFKA_ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "RAW_PARTITIONS": str(PARTITIONS),
         }
         done = subprocess.run(
             ["sh", "-euc", code], cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=300

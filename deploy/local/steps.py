@@ -17,7 +17,8 @@ from deploy.local.step import step
 from deploy.local.supervisor import Supervisor
 from deploy.topics import create_topics
 from schemas.errors import PipelineError
-from schemas.settings import KafkaSettings
+from schemas.settings import KafkaSettings, SettingsError, load
+from stream.settings import StreamSettings
 
 _FIRST_EVENT_SECONDS = 45.0
 _ANSWER_SECONDS = 20.0
@@ -70,10 +71,11 @@ class Start:
         plan, address = self._plan, self._plan.addresses.kafka
         if plan.embeds("kafka"):
             await self._embedded_kafka()
-        with step("topics", self._reporter, PipelineError, ValueError) as work:
+        with step("topics", self._reporter, PipelineError, ValueError, SettingsError) as work:
             async with _deadline(f"Kafka at {address} does not answer"):
                 settings = KafkaSettings(kafka_bootstrap_servers=address)
-                partitions = await create_topics(settings, plan.options.partitions)
+                teams = load(StreamSettings, "STREAM_").stream_team_topics
+                partitions = await create_topics(settings, plan.options.partitions, teams=teams)
             work.done(f"{partitions} partitions each")
         if partitions != plan.options.partitions:
             self._reporter.report(Noted(f"--partitions {plan.options.partitions} is for topics that do not exist yet"))

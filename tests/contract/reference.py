@@ -91,7 +91,7 @@ def _settings_table(title: str, kind: type[BaseSettings], wanted: Callable[[str]
 
 
 def _default(value: Any) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", ()):
         return "–"
     return f"`{value.get_secret_value() if isinstance(value, SecretStr) else value}`"
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import requests
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
 from deploy.topics import create_topics
 from schemas.settings import ClickHouseSettings, KafkaSettings
+from schemas.topics import TEAM
 from tests.ingress import Ingress, make_accounts, running_ingress
 from tests.integration.stream_harness import stream
 from tests.secured_kafka import SecuredKafka, running_secured_kafka
@@ -20,9 +23,11 @@ from tests.sink import Warehouse, running_sink
 pytestmark = pytest.mark.timeout(400)
 USER = "acme-reader"
 CREATE, DELETE, LEAST, MORE = f"create_user {USER}", "--delete-config", "create_user events-ingress", "Describe"
+OWN_USER = "acme-own"
+OWN, COPYING = f"create_user {OWN_USER}", "--topic events.raw. "
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredKafka]:
     """One with the topics, and a record in `events.raw`."""
     with running_secured_kafka(tmp_path_factory.mktemp("secured")) as running:
@@ -94,6 +99,48 @@ async def test_team_user_when_created_and_deleted(secured: SecuredKafka, caplog:
     secured.run(DELETE)
 
     await assert_unknown(reader, caplog)
+
+
+async def test_team_user_when_it_has_a_topic_of_its_own(secured: SecuredKafka, tmp_path: Path) -> None:
+    """The stream fills it; the team's user reads it in groups of its prefix, and is refused what holds others' events.
+
+    The topic is made as the raw one is.
+    """
+    topics = secured.inner.topics
+    await create_topics(secured.inner, PARTITIONS, teams=["globex"])
+    secured.run(LEAST, COPYING, OWN)
+    async with AIOKafkaProducer(**secured.inner.kafka_options(), acks="all") as producer:
+        for team in (b"globex", b"acme"):
+            await producer.send_and_wait(topics.raw, team, b"key", headers=[(TEAM, team)])
+    own = secured.settings(OWN_USER)
+
+    with stream(
+        secured.inner, tmp_path / "stream.log", **secured.env("events-stream"), STREAM_TEAM_TOPICS="acme,globex"
+    ):
+        assert (await read_one(own, "events.raw.acme", "acme.printer")).value == b"acme"
+        assert (await read_one(secured.inner, "events.raw.globex", "globex.printer")).value == b"globex"
+
+    with pytest.raises(GroupAuthorizationFailedError):
+        await read_one(own, "events.raw.acme", "globex.printer")
+    for topic in (topics.raw, "events.raw.globex", topics.normalized, topics.dead_letter, topics.refusals):
+        with pytest.raises(TopicAuthorizationFailedError):
+            await read_one(own, topic, "acme.printer")
+    for topic in (topics.raw, "events.raw.acme", "events.raw.globex"):
+        with pytest.raises(TopicAuthorizationFailedError):
+            await write_one(own, topic)
+    assert await configuration(secured.inner, "events.raw.acme") == await configuration(secured.inner, topics.raw)
+
+
+async def configuration(kafka: KafkaSettings, topic: str) -> dict[str, str]:
+    """All that is configured of a topic."""
+    admin = AIOKafkaAdminClient(**kafka.kafka_options())
+    try:
+        await admin.start()
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    finally:
+        await admin.close()
+    ((*_, entries),) = answer.resources
+    return {entry[0]: entry[1] for entry in entries}
 
 
 async def test_processes_when_each_has_the_least_rights(

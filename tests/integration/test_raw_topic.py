@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import ConsumerRecord
 
+from deploy.topics import create_topics
 from schemas.codec import decode_envelope
 from schemas.settings import KafkaSettings
 from schemas.topics import partition_for
@@ -28,7 +29,7 @@ from tests.stack import Stack
 
 PAGE = "docs/raw-topic.md"
 # Those of its section on access are in test_kafka_access.py.
-ACCESS = ("authorizer", "umask 077", "acme-reader", "events-ingress")
+ACCESS = ("authorizer", "umask 077", "acme-reader", "acme-own", "events-ingress", "--topic events.raw. ")
 CONSUMERS = ("AIOKafkaConsumer", "sqlite3", "kafka-console-consumer.sh", "fastavro")
 LOG_APPEND_TIME = 1
 WEEK_MILLISECONDS = 7 * 86_400_000
@@ -114,17 +115,26 @@ def _assert_forms(headers: dict[str, bytes]) -> None:
 
 
 async def test_topics_when_made(kafka: KafkaSettings) -> None:
-    """Retention, timestamps, compression, size and the number of partitions are what the page says."""
-    names = [kafka.topics.raw, kafka.topics.normalized, kafka.topics.dead_letter]
+    """Retention, timestamps, compression, size and the number of partitions are what the page says.
+
+    A team's own topic, made later, has as many partitions as the raw one, whatever is asked for.
+    """
+    await create_topics(kafka, PARTITIONS + 1, teams=["acme"])
+    names = [kafka.topics.raw, kafka.topics.normalized, kafka.topics.dead_letter, kafka.topics.raw_of("acme")]
     admin = AIOKafkaAdminClient(**kafka.kafka_options())
+
+    async def partitions() -> list[int]:
+        counts = [len(topic["partitions"]) for topic in await admin.describe_topics(names)]
+        return counts if all(counts) else []
+
     try:
         await admin.start()
-        topics = await admin.describe_topics(names)
+        counts = await eventually(partitions, "Kafka tells of all topics")
         answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
     finally:
         await admin.close()
 
-    assert [len(topic["partitions"]) for topic in topics] == [PARTITIONS] * len(names)
+    assert counts == [PARTITIONS] * len(names)
     for *_, entries in [resource for answer in answers for resource in answer.resources]:
         config = {entry[0]: entry[1] for entry in entries}
         assert int(config["retention.ms"]) == WEEK_MILLISECONDS

@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from confluent_kafka import Consumer, TopicPartition
+
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from tests.services import accepts
 from tests.stack import EVENTS, free_ports
@@ -14,10 +16,22 @@ from tests.stack import EVENTS, free_ports
 OURS = ["ingress", "stream", "sink", "console"]
 
 
+def count_records(kafka: KafkaSettings, topic: str) -> int:
+    """How many records a topic holds."""
+    consumer = Consumer({"bootstrap.servers": kafka.kafka_bootstrap_servers, "group.id": "count"})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    ends = [consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1] for partition in partitions]
+    consumer.close()
+    return sum(ends)
+
+
 def test_up_when_the_environment_names_servers(
     kafka: KafkaSettings, clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:
-    """Only our three processes are started, Ctrl-C stops them alone, and deleting asks first and takes ours only."""
+    """Only our processes are started, Ctrl-C stops them alone, and deleting asks first and takes ours only.
+
+    A topic of a team's own is made, and gets the first event.
+    """
     folder = tmp_path / "data"
     url = clickhouse.clickhouse_url.get_secret_value()
     env = {
@@ -27,6 +41,7 @@ def test_up_when_the_environment_names_servers(
         "KAFKA_TOPIC_PREFIX": kafka.kafka_topic_prefix,
         "CLICKHOUSE_URL": url,
         "CLICKHOUSE_DATABASE": clickhouse.clickhouse_database,
+        "STREAM_TEAM_TOPICS": "demo",
     }
 
     def events(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +73,7 @@ def test_up_when_the_environment_names_servers(
     assert status["addresses"]["embedded"] == ["accounts"]
     assert f"CLICKHOUSE_URL={url}" in exports.replace("'", "")
     assert accepts(int(kafka.kafka_bootstrap_servers.rpartition(":")[2]))
+    assert count_records(kafka, kafka.topics.raw_of("demo")) == 1
     assert events("down", "--delete-data").returncode == 2
     assert (folder / "accounts.db").exists()
     assert events("down", "--delete-data", "--yes").returncode == 0

@@ -23,12 +23,13 @@ def test_partition_when_key_is_known() -> None:
 def test_topics_when_prefixed() -> None:
     """A prefix stands before every topic and every group, so that pipelines do not meet."""
     topics = Topics("dev.")
-    names = [spec.name for spec in topics.specs(retention_days=7)]
+    names = [spec.name for spec in topics.specs(retention_days=7, teams=["acme"])]
 
     assert names == [
         "dev.events.raw",
         "dev.events.normalized",
         "dev.events.dead_letter",
+        "dev.events.raw.acme",
         "dev.events.refusals",
         "dev.events.schemas",
     ]
