@@ -1,5 +1,6 @@
 """`events.raw.<team>`: what the stream copies there, and what it never does."""
 
+import os
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -8,7 +9,7 @@ from aiokafka.structs import ConsumerRecord
 
 from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
-from schemas.topics import RAW_OFFSET, TEAM, Headers
+from schemas.topics import MAX_RECORD_BYTES, RAW_OFFSET, TEAM, Headers
 from tests.integration.stream_harness import BAD_EVERY, Broker, broker, faulty, stream
 from tests.integration.test_raw_topic import headers_promised
 from tests.integration.test_stream import get
@@ -80,6 +81,23 @@ async def test_copies_when_some_teams_have_a_topic(kafka: KafkaSettings, tmp_pat
     assert f"eventsapi_records_copied_total {sum(counts)}.0" in metrics
     assert set(dict(first.headers)) - set(dict(raw_headers(0, b""))) == set(headers_promised("events.raw.<team>"))
     assert sum(normalized) > sum(counts)
+
+
+async def test_copies_when_records_are_as_large_as_kafka_takes(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """One that fits with its offset is whole, a larger one comes without value, and the stream goes on behind it."""
+    headers = raw_headers(0, b"demo")
+    own_bytes = sum(len(name) + len(value) for name, value in headers) + len(RAW_OFFSET) + len(b"0")
+    values = [os.urandom(MAX_RECORD_BYTES - own_bytes), os.urandom(MAX_RECORD_BYTES + (60 << 10)), b"{}"]
+    await create_topics(kafka, PARTITIONS, teams=["demo"])
+    async with broker(kafka) as kafka_broker:
+        for value in values:
+            await kafka_broker.produce_raw(0, None, value, headers)
+        with stream(kafka, tmp_path / "stream.log", STREAM_TEAM_TOPICS="demo"):
+            await kafka_broker.caught_up()
+        copies = (await kafka_broker.records(kafka.topics.raw_of("demo")))[0]
+
+    assert [copied.value for copied in copies] == [values[0], None, values[2]]
+    assert [content(copied)[2] for copied in copies] == [headers] * 3
 
 
 async def test_copies_when_the_stream_is_killed(kafka: KafkaSettings, tmp_path: Path) -> None:
