@@ -5,7 +5,7 @@ Bounded in count; a connection sends its next request when the last one was answ
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,15 +31,18 @@ class Sent:
     started: float
 
 
-def purchase(number: int) -> bytes:
+def purchase(number: int, event: bytes = b"Purchased an Item") -> bytes:
     """The body of one ordinary event."""
     return (
-        b'{"version":1,"type":"event","event":"Purchased an Item","properties":{"revenue":"39.95","shippingMethod":'
-        b'"2-day","number":%d},"timestamp":"2026-11-23T00:30:08.276Z","userId":"user-%d"}' % (number, number % 1000)
+        b'{"version":1,"type":"event","event":"%b","properties":{"revenue":"39.95","shippingMethod":'
+        b'"2-day","number":%d},"timestamp":"2026-11-23T00:30:08.276Z","userId":"user-%d"}'
+        % (event, number, number % 1000)
     )
 
 
-async def send(target: Target, count: int, per_second: float | None = None) -> list[Sent]:
+async def send(
+    target: Target, count: int, per_second: float | None = None, body: Callable[[int], bytes] = purchase
+) -> list[Sent]:
     """Post `count` events, evenly spaced where a rate is given, as fast as they are answered where not.
 
     Raises:
@@ -47,11 +50,13 @@ async def send(target: Target, count: int, per_second: float | None = None) -> l
     """
     numbers = iter(range(count))
     begun = time.time()
-    workers = [_connection(target, numbers, begun, per_second) for _ in range(min(CONNECTIONS, count))]
+    workers = [_connection(target, numbers, begun, per_second, body) for _ in range(min(CONNECTIONS, count))]
     return [sent for part in await asyncio.gather(*workers) for sent in part]
 
 
-async def _connection(target: Target, numbers: Iterator[int], begun: float, per_second: float | None) -> list[Sent]:
+async def _connection(
+    target: Target, numbers: Iterator[int], begun: float, per_second: float | None, body: Callable[[int], bytes]
+) -> list[Sent]:
     parts = urlsplit(target.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     head = (
@@ -62,8 +67,8 @@ async def _connection(target: Target, numbers: Iterator[int], begun: float, per_
     for number in numbers:
         if per_second and (early := begun + number / per_second - time.time()) > 0:
             await asyncio.sleep(early)
-        body, started = purchase(number), time.time()
-        writer.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+        event, started = body(number), time.time()
+        writer.write(b"%b%d\r\n\r\n%b" % (head, len(event), event))
         sent.append(Sent(await _answer(reader), started))
     writer.close()
     await writer.wait_closed()
