@@ -1,7 +1,7 @@
 """Cancellations that nobody asked for.
 
-aiokafka cancels the futures of all who wait for an answer when their connection is lost (AIOKafkaConnection.close),
-which looks to them as if their own task had been cancelled.
+aiokafka cancels the futures of all who wait for an answer when their connection is lost (AIOKafkaConnection.close), and
+its consumer's stop() raises the cancellation of a task of its own: both look as if one's own task had been cancelled.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from schemas.cancellation import told_apart
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 from sink.audit import Span
@@ -57,7 +58,7 @@ class TopicLog:
                 self._stack.push_async_callback(self.admin.close)
                 await self.admin.start()
         except BaseException:
-            await self._stack.aclose()
+            await self._disconnect()
             raise
         return self
 
@@ -65,7 +66,7 @@ class TopicLog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Disconnect."""
-        await self._stack.aclose()
+        await self._disconnect()
 
     async def partitions(self) -> list[int]:
         """The partitions of the raw topic."""
@@ -150,11 +151,16 @@ class TopicLog:
             # Otherwise it goes on fetching; unsubscribe() would end aiokafka's fetching for good.
             self._consumer.pause(at)
 
+    async def _disconnect(self) -> None:
+        with translated():
+            await self._stack.aclose()
+
 
 @contextmanager
 def translated() -> Iterator[None]:
     """What the client raises where Kafka is away becomes Unavailable."""
     try:
-        yield
+        with told_apart():
+            yield
     except (KafkaError, TimeoutError, OSError) as error:
         raise Unavailable(f"Kafka does not answer: {error!r}") from error
