@@ -9,7 +9,7 @@ import msgspec
 from deploy.text import visible
 from schemas.errors import InvalidEvent
 from schemas.field_types import TypedSchema
-from stream.coerce import Coercion, Discard
+from schemas.values.coerce import Coercion, Discard
 
 MOST_EXAMPLES = 3
 MAX_EXAMPLE_CHARACTERS = 60

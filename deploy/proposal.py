@@ -12,8 +12,8 @@ import msgspec
 from schemas.field_types import Kind, Type
 from schemas.names import snake_case
 from schemas.typed import MAX_DEPTH, MAX_FIELDS, is_member, is_name
-from stream.numbers import Misfit
-from stream.scalars import scalar
+from schemas.values.numbers import Misfit
+from schemas.values.scalars import scalar
 
 LEAST_SHARE = 0.95
 MOST_MEMBERS = 50

@@ -48,6 +48,20 @@ def problems(
     return [f"{problem} ({called})" for called, old in older for problem in _between(new, old, direction)]
 
 
+def moved(field: Field, has: str) -> str:
+    """Why a field's values would need another column, in words; empty where they stay in theirs.
+
+    Args:
+        field: of the version to be.
+        has: the type of the column that the field has already.
+    """
+    wanted = column_type(field.type)
+    if wanted == has:
+        return ""
+    advice = ": a record keeps its fields as they are; put new ones beside it" if "Tuple(" in has else ""
+    return f"`{field.name}` would need a column of type {wanted}, and has one of {has}{advice}"
+
+
 def _between(new: TypedSchema, old: TypedSchema, direction: Direction) -> list[str]:
     backward = [] if direction is Direction.FORWARD else list(_refusals(new, old))
     forward = [] if direction is Direction.BACKWARD else list(_refusals(old, new))
@@ -55,7 +69,7 @@ def _between(new: TypedSchema, old: TypedSchema, direction: Direction) -> list[s
     if refusals and direction is not Direction.FULL:
         return list(dict.fromkeys(refusals))
     if not refusals:
-        return list(_moved(new.fields, old.fields, ""))
+        return list(_moved(new, old))
     if new.name.rpartition(".")[2] != old.name.rpartition(".")[2]:
         return [f"the record was named {old.name} and is named {new.name} now: keep its name"]
     return list(dict.fromkeys(_changes(new.fields, old.fields, ""))) or list(dict.fromkeys(refusals))
@@ -86,12 +100,13 @@ def _place(schema: TypedSchema, location: str) -> str:
     return schema.fields[int(found[1])].name if found else schema.name
 
 
-def _moved(new: tuple[Field, ...], old: tuple[Field, ...], path: str) -> Iterator[str]:
-    """Fields whose values would need another column."""
-    before = {field.name: field for field in old}
-    for field in new:
-        if field.name in before and column_type(field.type) != column_type(before[field.name].type):
-            yield from _type_changed(field.type, before[field.name].type, f"{path}{field.name}")
+def _moved(new: TypedSchema, old: TypedSchema) -> Iterator[str]:
+    """What Avro takes, and a column does not."""
+    before = {field.name: field for field in old.fields}
+    for field in new.fields:
+        was = before.get(field.name)
+        if was is not None and (words := moved(field, column_type(was.type))):
+            yield from list(_type_changed(field.type, was.type, field.name)) or [words]
 
 
 def _changes(new: tuple[Field, ...], old: tuple[Field, ...], path: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from schemas import events
-from stream.coerce import Discard
+from schemas.values.coerce import Discard
 
 FIELD = "timestamp"
 # Shorter differences between clocks are taken for the time that a request was on its way.

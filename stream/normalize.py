@@ -32,7 +32,7 @@ from schemas.topics import (
     SENT_AT,
     TEAM,
 )
-from stream.coerce import Coerced, Discard
+from schemas.values.coerce import Coerced, Discard
 from stream.dead_letter import dead_letter
 from stream.event_time import occurred_at
 from stream.parts import join

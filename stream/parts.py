@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from schemas.codec import SCHEMA_HEADER_BYTES
 from schemas.topics import DISCARDS, ENVELOPE_BYTES, TYPED_BYTES
-from stream.avro_bytes import long_bytes, with_length
-from stream.coerce import Discard
+from schemas.values.avro_bytes import long_bytes, with_length
+from schemas.values.coerce import Discard
 
 _END_OF_BLOCKS = b"\x00"
 

@@ -10,8 +10,8 @@ from schemas.codec import ENVELOPE_FIELDS, wire_header
 from schemas.logs import get_logger
 from schemas.registered import Registered, Subject, Version
 from schemas.typed import SchemaError, parse_schema
+from schemas.values.coerce import Coercion
 from schemas.written import DISCARDS, typed_fields
-from stream.coerce import Coercion
 from stream.dead_letter_limit import NO_BOUNDS, Bounds, DeadLetterLimit
 
 _log = get_logger(__name__)

@@ -2,31 +2,33 @@
 
 import asyncio
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deploy.commands import registered
-from deploy.commands.accounts import Exit, Json, Slug, end, say
+from deploy.commands.accounts import Exit, Json, Slug, end, run, say
 from deploy.commands.running import silence_libraries
 from deploy.fit import FieldFit, fit
 from deploy.proposal import propose
 from deploy.samples import SampleSettings, recent_properties
 from deploy.text import aligned
+from ingress.registry.draft import checked_subject, parsed
+from ingress.registry.refusals import Code, Refused
+from ingress.registry.store import SchemaStore
 from schemas.columns import columns_of
 from schemas.compatibility import problems
 from schemas.ddl import is_team_slug
 from schemas.errors import Unavailable
 from schemas.field_types import TypedSchema
+from schemas.registered import Subject, Version
 from schemas.settings import SettingsError, load
-from schemas.typed import SchemaError, parse_schema
-from stream.coerce import Coercion
 
 REFUSED = 1
 EXIT_CODES = """Exit codes: 0 done, 1 the schema cannot be used or is not compatible, 2 wrong usage or settings, 4 there
-are no such events, 5 ClickHouse does not answer.
+are no such events, or no such team, 5 ClickHouse or the accounts database does not answer.
 """
 INFER_HELP = f"""Example: events schema infer acme "Order Completed" > order_completed.avsc
 
@@ -34,10 +36,11 @@ Read the team's recent events of that name and propose a schema: JSON on standar
 of the events fit each field, and what does not.  Asks the ClickHouse at CLICKHOUSE_URL; `events env` exports it.
 
 {EXIT_CODES}"""
-CHECK_HELP = f"""Example: events schema check order_completed.avsc --against order_completed.v1.avsc
+CHECK_HELP = f"""Example: events schema check order_completed.avsc --team acme --event "Order Completed"
 
-Check a schema: whether it can be used, with which columns; with --against whether it is compatible with earlier
-versions; with --team and --event which of the recent events do not fit it.
+Check a schema: whether it can be used, with which columns; with --team and --event whether the registry would take it
+after what is registered, and which of the recent events do not fit it; with --against whether it is compatible with
+earlier versions in files.
 
 {EXIT_CODES}"""
 Sample = Annotated[int, typer.Option("--sample", min=1, max=100_000, help="how many of the last events to read")]
@@ -60,12 +63,29 @@ def infer(
 ) -> None:
     """Propose a schema."""
     samples = _samples(team, event, sample)
+    if not samples:
+        end(Exit.NOT_FOUND, f"{team} has no events named {event!r}.")
     document = propose(event, samples)
     if not document["fields"]:
         end(Exit.NOT_FOUND, f"The {len(samples)} events have no properties that could be fields.")
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    _say_fit(fit(_parsed(text, "The proposal"), samples), len(samples))
+    _say_fit(fit(parsed(text), samples), len(samples))
     typer.echo(text)
+
+
+@dataclass
+class _Checked:
+    """What is to be said of a schema.
+
+    Attributes:
+        columns: each with its type.
+        notes: on names, for whoever chose them.
+        found: why it is not compatible, in words.
+    """
+
+    columns: dict[str, str]
+    notes: list[str]
+    found: list[str]
 
 
 @app.command("check", help=CHECK_HELP)
@@ -76,8 +96,9 @@ def check(  # noqa: PLR0913 - one per option
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, metavar="FILE", help="an earlier version; may be repeated"),
     ] = None,
-    team: Annotated[str | None, typer.Option(help="whose events to try it on")] = None,
-    event: Annotated[str | None, typer.Option(help="which events of theirs")] = None,
+    team: Annotated[str | None, typer.Option(help="whose schemas and events to try it on")] = None,
+    event: Annotated[str | None, typer.Option(help="which event of theirs")] = None,
+    major: registered.Major = 1,
     sample: Sample = 1_000,
     as_json: Json = False,
 ) -> None:
@@ -86,39 +107,48 @@ def check(  # noqa: PLR0913 - one per option
         raise typer.BadParameter("say both --team and --event, or none")
     if team is not None and not is_team_slug(team):
         raise typer.BadParameter(f"{team!r} cannot name a team", param_hint="--team")
-    schema = _read(file)
-    try:
-        found = problems(schema, [(path.name, _read(path)) for path in against or ()])
-    except SchemaError as error:
-        end(REFUSED, error)
+    text, schema = _read(file)
     columns, names = columns_of(schema.fields)
+    checked = _Checked(columns, names.collisions, [])
     fits, size = None, 0
     if team is not None and event is not None:
+        checked = _would_be_registered(Subject(team, event, major), text, checked)
         samples = _samples(team, event, sample)
         fits, size = fit(schema, samples), len(samples)
+    checked.found += problems(schema, [(path.name, _read(path)[1]) for path in against or ()])
     if as_json:
-        typer.echo(json.dumps(_document(columns, names.collisions, found, fits), ensure_ascii=False))
+        typer.echo(json.dumps(_document(checked, fits), ensure_ascii=False))
     else:
-        typer.echo("\n".join(aligned([["column", "type"], *map(list, columns.items())])))
-        for line in [*names.collisions, *(f"Not compatible: {problem}." for problem in found)]:
+        typer.echo("\n".join(aligned([["column", "type"], *map(list, checked.columns.items())])))
+        for line in [*checked.notes, *(f"Not compatible: {problem}." for problem in checked.found)]:
             say(line)
         if fits is not None:
             _say_fit(fits, size)
-    raise typer.Exit(REFUSED if found else 0)
+    raise typer.Exit(REFUSED if checked.found else 0)
 
 
-def _read(path: Path) -> TypedSchema:
-    return _parsed(path.read_bytes(), path.name)
-
-
-def _parsed(text: str | bytes, called: str) -> TypedSchema:
-    """A schema whose defaults fit as well."""
+def _would_be_registered(subject: Subject, text: str, alone: _Checked) -> _Checked:
+    """What the registry would say; of one that is not compatible, the columns that it would have by itself."""
     try:
-        schema = parse_schema(text)
-        Coercion(schema)
-    except SchemaError as error:
-        end(REFUSED, f"{called}: {error}")
-    return schema
+        subject = checked_subject(str(subject))
+        made = run(lambda database: SchemaStore(database).check(subject, text))
+    except Refused as error:
+        if error.code is not Code.INCOMPATIBLE:
+            end(REFUSED, error)
+        return _Checked(alone.columns, alone.notes, list(error.details))
+    notes = [f"It is registered: version {made.number} of {subject}."] if isinstance(made, Version) else [*made.notes]
+    return _Checked({column.name: column.type for column in made.columns}, notes, [])
+
+
+def _read(path: Path) -> tuple[str, TypedSchema]:
+    """A schema as it is written, and as the registry reads it."""
+    try:
+        text = path.read_text("utf-8")
+        return text, parsed(text)
+    except UnicodeDecodeError:
+        end(REFUSED, f"{path.name} must be UTF-8 text.")
+    except Refused as error:
+        end(REFUSED, f"{path.name}: {error}")
 
 
 def _samples(team: str, event: str, most: int) -> list[bytes]:
@@ -129,16 +159,17 @@ def _samples(team: str, event: str, most: int) -> list[bytes]:
         end(Exit.USAGE, error)
     except Unavailable as error:
         end(Exit.UNAVAILABLE, f'ClickHouse does not answer: {error}\nIts address: eval "$(events env)"')
-    if not samples:
-        end(Exit.NOT_FOUND, f"{team} has no events named {event!r}.")
     return samples
 
 
-def _document(
-    columns: dict[str, str], collisions: list[str], found: list[str], fits: list[FieldFit] | None
-) -> dict[str, Any]:
-    fields = None if fits is None else [asdict(each) for each in fits]
-    return {"compatible": not found, "problems": found, "columns": columns, "collisions": collisions, "fields": fields}
+def _document(checked: _Checked, fits: list[FieldFit] | None) -> dict[str, Any]:
+    return {
+        "compatible": not checked.found,
+        "problems": checked.found,
+        "columns": checked.columns,
+        "collisions": checked.notes,
+        "fields": None if fits is None else [asdict(each) for each in fits],
+    }
 
 
 def _say_fit(fits: list[FieldFit], events: int) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 from ingress.registry.levels import DEFAULT_LEVEL, Level, Mode, incompatibilities
 from ingress.registry.refusals import Code, Refused
 from schemas.columns import column_type
-from schemas.compatibility import problems
+from schemas.compatibility import moved, problems
 from schemas.ddl import is_team_slug
 from schemas.field_types import TypedSchema
 from schemas.names import column_names, snake_case, successor_table_name, table_name
 from schemas.registered import Column, Subject, Version, parse_subject
 from schemas.topics import MAX_RECORD_BYTES
 from schemas.typed import SchemaError, parse_schema
+from schemas.values.coerce import Coercion
 from schemas.written import typed_fields, writer_schema
 
 MAX_SCHEMA_BYTES = 256 << 10
@@ -114,9 +115,11 @@ def parsed(text: str) -> TypedSchema:
         schema = parse_schema(text)
         # Whatever Avro's own package cannot read now could never be compared with a later version.
         problems(schema, [("itself", schema)])
+        # Nor would the stream write by one whose defaults do not fit.
+        Coercion(schema)
     except SchemaError as error:
         raise Refused(Code.INVALID_SCHEMA, str(error)) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Refused(Code.INVALID_SCHEMA, f"The schema is no valid Avro: {error}") from error
     return schema
 
@@ -214,10 +217,8 @@ def _moved_columns(schema: TypedSchema, versions: Sequence[Version]) -> list[str
     before = {field: (column, each.number) for each in versions for field, column in _columns_by_field(each)}
     found = []
     for field in schema.fields:
-        wanted = column_type(field.type)
-        if field.name in before and before[field.name][0].type != wanted:
-            column, number = before[field.name]
-            words = f"`{field.name}` would need a column of type {wanted}, and has one of {column.type}"
+        column, number = before.get(field.name, (None, 0))
+        if column is not None and (words := moved(field, column.type)):
             found.append(f"{words} (version {number})")
     return found
 

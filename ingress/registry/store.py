@@ -67,12 +67,23 @@ class SchemaStore:
         for _ in range(MAX_TRIES):
             state, known, stamp = await self._known(subject)
             # Outside of any transaction, and of the loop that everybody else's requests are on: it may take a second.
-            if found := await asyncio.to_thread(same, schema, state.live):
-                return Registration(found)
-            made = await asyncio.to_thread(draft, subject, text, schema, known)
+            made = await asyncio.to_thread(_next, subject, text, schema, state, known)
+            if isinstance(made, Version):
+                return Registration(made)
             if version := await self._add(made, schema, stamp, now, actor):
                 return Registration(version, made.notes)
         raise Unavailable("Too many register schemas at this moment: try again.")
+
+    async def check(self, subject: Subject, text: str) -> Draft | Version:
+        """What `register` would make of a schema now: a version to be, or the one that it is already.
+
+        Raises:
+            Refused: where it may not be registered, saying why.
+            NotFound: where there is no such team.
+        """
+        schema = await asyncio.to_thread(parsed, text)
+        state, known, _ = await self._known(subject)
+        return await asyncio.to_thread(_next, subject, text, schema, state, known)
 
     async def subjects(self, team: str) -> list[SubjectState]:
         """All subjects of a team, by name, with all that they ever held."""
@@ -221,6 +232,10 @@ class SchemaStore:
             detail = f"version {made.number}, id {schema_id}, table {made.table}"
             note(session, Action.SCHEMA_REGISTERED, now, actor, team=made.subject.team, subject=subject, detail=detail)
         return version
+
+
+def _next(subject: Subject, text: str, schema: TypedSchema, state: SubjectState, known: Known) -> Draft | Version:
+    return same(schema, state.live) or draft(subject, text, schema, known)
 
 
 async def _found(session: AsyncSession, name: str, *, lock: bool = False) -> SubjectState | None:

@@ -9,9 +9,9 @@ from schemas.codec import Container
 from schemas.columns import columns_of
 from schemas.settings import ClickHouseSettings
 from schemas.typed import parse_schema
+from schemas.values.coerce import Coercion
 from schemas.written import typed_fields
 from sink.writer import Writer
-from stream.coerce import Coercion
 from tests.sink import Warehouse
 
 PLACE = {"type": "record", "name": "Place", "fields": [{"name": "zip", "type": "string"}, {"name": "at", "type": {

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,17 @@ import pytest
 from pydantic import SecretStr
 
 from deploy.local.clickhouse.users import Role
+from ingress.accounts.database import Database
+from ingress.registry.levels import Level
+from ingress.registry.refusals import Refused
+from ingress.registry.store import SchemaStore
 from schemas import ddl
+from schemas.registered import Subject
 from schemas.settings import ClickHouseSettings
 from sink.tables import Tables
 from sink.writer import Writer
 from tests import docs
+from tests.accounts import ACTOR, NOW, open_stores
 from tests.clickhouse_service import running_clickhouse
 from tests.services import free_port
 from tests.sink import envelope, store
@@ -31,6 +38,17 @@ ORDERS = [
 ]
 NOT_EVERY = {"type": "record", "name": "Order", "fields": [
     {"name": "revenue", "type": "int"}, {"name": "paid_at", "type": "string"}]}  # fmt: skip
+REVENUE = {"name": "revenue", "type": "double"}
+NOTE = {"name": "note", "type": ["null", "string"], "default": None}
+
+
+def within(*names: str) -> dict[str, object]:
+    """A field with a record of longs that all have a default."""
+    fields = [{"name": name, "type": "long", "default": 0} for name in names]
+    return {"name": "at", "type": {"type": "record", "name": "Place", "fields": fields}, "default": {}}
+
+
+INNER = within("a")
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,11 @@ async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell
             ]
             others = envelope(0, 9, "other", event="Order Completed")
             await store(writer, [*values, others], "orders", "warehouse")
-        yield Shell(tmp_path_factory.mktemp("shell"), {"CLICKHOUSE_URL": service.url(Role.ANALYST)})
+        folder = tmp_path_factory.mktemp("shell")
+        accounts = f"sqlite:///{folder / 'accounts.db'}"
+        async with open_stores(accounts) as stores:
+            await stores.accounts.create_team("demo", NOW, ACTOR)
+        yield Shell(folder, {"CLICKHOUSE_URL": service.url(Role.ANALYST), "ACCOUNTS_URL": accounts})
 
 
 def lines(text: str) -> list[str]:
@@ -120,6 +142,48 @@ def test_check_when_a_change_is_not_compatible(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("level", "fields", "major", "said"),
+    [
+        (Level.FULL_TRANSITIVE, [REVENUE, INNER, NOTE], 1, ""),
+        (Level.FULL_TRANSITIVE, [REVENUE, INNER], 1, "It is registered: version 2 of demo.Signed Up"),
+        (Level.FULL_TRANSITIVE, [REVENUE, within("a", "b")], 1, "Not compatible: `at` would need a column"),
+        (Level.NONE, [REVENUE, within("a", "b")], 1, "Not compatible: `at` would need a column"),
+        (Level.FULL_TRANSITIVE, [INNER], 1, "Not compatible: `revenue` was removed and has no default"),
+        (Level.BACKWARD, [INNER], 1, ""),
+        (Level.FULL_TRANSITIVE, [REVENUE, {"name": "order_id", "type": "long", "default": 0}], 1, "is claimed by"),
+        (Level.FULL_TRANSITIVE, [NOTE], 2, ""),
+        (Level.FULL_TRANSITIVE, [NOTE], 3, "comes after 'demo.Signed Up@2', which has no version yet"),
+        (Level.FULL_TRANSITIVE, [REVENUE, {"name": "at", "type": "double", "default": 2**60}], 1, "beyond 2^53"),
+    ],
+)
+async def test_check_when_something_is_registered(
+    shell: Shell, level: Level, fields: list[object], major: int, said: str
+) -> None:
+    """It says what the registry does: of all versions, deleted ones too, by the subject's level."""
+    env = {"ACCOUNTS_URL": f"sqlite:///{shell.folder / uuid.uuid4().hex}.db"}
+    subject, schema = Subject("demo", "Signed Up"), {"type": "record", "name": "Order", "fields": fields}
+    shell.write("new.avsc", schema)
+    async with open_stores(env["ACCOUNTS_URL"]) as stores, Database(env["ACCOUNTS_URL"]) as database:
+        await stores.accounts.create_team("demo", NOW, ACTOR)
+        store = SchemaStore(database)
+        for each in ([REVENUE, INNER, {"name": "orderID", "type": "long", "default": 0}], [REVENUE, INNER]):
+            text = json.dumps({"type": "record", "name": "Order", "fields": each})
+            await store.register(subject, text, NOW, ACTOR)
+        await store.delete(subject, "1", NOW, ACTOR, permanent=False)
+        await store.change_rules(subject, {"compatibility": level}, NOW, ACTOR)
+
+        done = shell.run(f'events schema check new.avsc --team demo --event "Signed Up" --major {major}', **env)
+
+        try:
+            await store.register(Subject("demo", "Signed Up", major), json.dumps(schema), NOW, ACTOR)
+            taken = True
+        except Refused:
+            taken = False
+    assert said in done.stderr
+    assert (done.returncode == 0) == taken, done.stderr
+
+
+@pytest.mark.parametrize(
     ("command", "env", "exit_code", "said"),
     [
         ("infer demo Nobodys", {}, 4, "demo has no events named 'Nobodys'"),
@@ -132,6 +196,8 @@ def test_check_when_a_change_is_not_compatible(shell: Shell) -> None:
         ("check bad.avsc", {}, 1, 'bad.avsc: `x` is a union of ["int", "string"]'),
         ("check default.avsc", {}, 1, "the default lies outside 1900 to 2299"),
         ("check bad.avsc --team demo", {}, 2, "--event"),
+        ("check v1.avsc --team nobody --event x", {}, 4, "nobody"),
+        ("check v1.avsc --team demo --event x", {"CLICKHOUSE_URL": f"http://127.0.0.1:{free_port()}"}, 5, "ClickHouse"),
     ],
 )
 def test_exit_code_when_it_cannot_be_done(
@@ -140,6 +206,7 @@ def test_exit_code_when_it_cannot_be_done(
     """Each reason has its own exit code, and words on standard error."""
     date = {"type": "int", "logicalType": "date"}
     shell.write("bad.avsc", {"type": "record", "name": "B", "fields": [{"name": "x", "type": ["int", "string"]}]})
+    shell.write("v1.avsc", NOT_EVERY)
     shell.write(
         "default.avsc", {"type": "record", "name": "D", "fields": [{"name": "x", "type": date, "default": -99_999}]}
     )

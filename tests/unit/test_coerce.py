@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.typed import SchemaError, parse_schema
+from schemas.values.coerce import MAX_DISCARDS, Coerced, Coercion, Discard
 from schemas.written import typed_fields
-from stream.coerce import MAX_DISCARDS, Coerced, Coercion, Discard
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}
 TIMESTAMP = {"type": "long", "logicalType": "timestamp-millis"}

@@ -14,9 +14,9 @@ from uuid import UUID
 import msgspec
 
 from schemas.field_types import Kind, Type
-from stream.avro_bytes import PRESENT, present_long, present_text
-from stream.numbers import Misfit, double, unscaled, whole
-from stream.times import days, micros
+from schemas.values.avro_bytes import PRESENT, present_long, present_text
+from schemas.values.numbers import Misfit, double, unscaled, whole
+from schemas.values.times import days, micros
 
 Scalar = Callable[[object], bytes]
 

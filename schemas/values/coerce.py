@@ -12,9 +12,9 @@ import msgspec
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.field_types import ABSENT, Field, Kind, Type, TypedSchema
 from schemas.typed import SchemaError
-from stream.avro_bytes import NULL, PRESENT, long_bytes, with_length
-from stream.numbers import Misfit
-from stream.scalars import json_of, scalar
+from schemas.values.avro_bytes import NULL, PRESENT, long_bytes, with_length
+from schemas.values.numbers import Misfit
+from schemas.values.scalars import json_of, scalar
 
 MAX_DISCARDS = 100
 MAX_VALUE_CHARACTERS = 1_000

@@ -8,7 +8,7 @@ import re
 from datetime import date
 from functools import lru_cache
 
-from stream.numbers import Misfit, exact, is_whole, times
+from schemas.values.numbers import Misfit, exact, is_whole, times
 
 SECONDS_BELOW = 10**11
 MILLISECONDS_BELOW = 10**14
