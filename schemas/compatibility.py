@@ -45,7 +45,16 @@ def problems(
     Raises:
         SchemaError: where Avro's own package cannot read one of them.
     """
-    return [f"{problem} ({called})" for called, old in older for problem in _between(new, old, direction)]
+    found: dict[str, list[str]] = {}
+    for called, old in older:
+        for problem in _between(new, old, direction):
+            found.setdefault(problem, []).append(called)
+    return [f"{problem} ({_all_of(called)})" for problem, called in found.items()]
+
+
+def _all_of(called: list[str]) -> str:
+    """With which versions a problem is; a subject may have hundreds."""
+    return called[0] if len(called) == 1 else f"{called[0]} and {len(called) - 1} more"
 
 
 def moved(field: Field, has: str) -> str:

@@ -10,6 +10,7 @@ from ingress.accounts.database import Database, migrate
 from ingress.accounts.people import People
 from ingress.accounts.sessions import Sessions
 from ingress.accounts.store import Accounts
+from ingress.registry.store import SchemaStore
 
 ACTOR = Actor("a test")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -23,6 +24,7 @@ class Stores:
         self.people = People(database)
         self.sessions = Sessions(database)
         self.log = AccessLog(database)
+        self.schemas = SchemaStore(database)
 
     async def actions(self, team: str | None = None) -> list[str]:
         """What the log tells of, oldest first."""

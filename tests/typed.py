@@ -1,5 +1,6 @@
 """Registered schemas and the records that the stream writes by them, for tests of who comes after it."""
 
+import asyncio
 import io
 import json
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 from schemas.codec import SCHEMA_HEADER_BYTES
 from schemas.columns import column_type
 from schemas.names import column_names, snake_case
-from schemas.registered import Column, Subject, Version
+from schemas.registered import Column, Registered, Subject, Version
+from schemas.schema_log import SchemaLog
 from schemas.settings import KafkaSettings
 from schemas.topics import Headers
 from schemas.typed import parse_schema
@@ -53,6 +55,17 @@ async def publish(kafka: KafkaSettings, *versions: Version) -> None:
     async with AIOKafkaProducer(**kafka.kafka_options(), acks="all") as producer:
         for each in versions:
             await producer.send_and_wait(kafka.topics.schemas, each.encode(), each.key, partition=0)
+
+
+async def published(kafka: KafkaSettings) -> list[Version]:
+    """What stream and sink know of."""
+    registered = Registered()
+    log = SchemaLog(kafka, "test", registered)
+    following = asyncio.create_task(log.follow())
+    await log.caught_up()
+    following.cancel()
+    await asyncio.wait({following})
+    return list(registered)
 
 
 def typed_record(

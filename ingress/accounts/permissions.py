@@ -16,6 +16,7 @@ class Permission(StrEnum):
     CHANGE_TOKENS = "change_tokens"
     CHANGE_MEMBERS = "change_members"
     CHANGE_ORIGINS = "change_origins"
+    CHANGE_SCHEMAS = "change_schemas"
     REQUEST_ACCESS = "request_access"
     OPERATE = "operate"
 

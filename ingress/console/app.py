@@ -62,11 +62,10 @@ async def serve(settings: ConsoleSettings) -> None:
         ),
     ):
         services = make_services(settings, database)
-        store = SchemaStore(database)
-        publisher = Publisher(settings, store)
-        registry = registry_routes.application(Registry(store, publisher), Entrance(services.accounts))
+        api = Registry(services.schemas, services.publisher)
+        registry = registry_routes.application(api, Entrance(services.accounts))
         app = application(services, routes(services), registry)
-        async with services.live, running(publisher.run()) as background, _listening(app, settings):
+        async with services.live, running(services.publisher.run()) as background, _listening(app, settings):
             _log.info("listening", host=settings.console_host, port=settings.console_port)
             await first(stop, background)
             _log.info("stopping")
@@ -75,7 +74,7 @@ async def serve(settings: ConsoleSettings) -> None:
 
 def make_services(settings: ConsoleSettings, database: Database) -> Services:
     """Everything that the handlers need."""
-    assets = Assets()
+    assets, schemas = Assets(), SchemaStore(database)
     return Services(
         settings=settings,
         accounts=Accounts(database),
@@ -88,6 +87,8 @@ def make_services(settings: ConsoleSettings, database: Database) -> Services:
         assets=assets,
         pages=Pages(assets),
         live=Live(settings),
+        schemas=schemas,
+        publisher=Publisher(settings, schemas),
     )
 
 

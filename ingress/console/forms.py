@@ -27,18 +27,18 @@ class Form:
         return self._fields.get(name, "")
 
 
-async def read_form(request: web.Request) -> Form:
+async def read_form(request: web.Request, max_bytes: int = MAX_BYTES) -> Form:
     """The form in the body.
 
     Raises:
         PageError: where it is no form, or comes too slowly.
-        HTTPRequestEntityTooLarge: where it is larger than MAX_BYTES.
+        HTTPRequestEntityTooLarge: where it is larger than `max_bytes`.
     """
     if request.content_type != _FORM:
         raise refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     try:
         async with asyncio.timeout(_SECONDS):
-            posted = await request.post()
+            posted = await request.clone(client_max_size=max_bytes).post()
     except TimeoutError as error:
         raise refusal(HTTPStatus.REQUEST_TIMEOUT) from error
     except (ValueError, LookupError, web.RequestPayloadError) as error:

@@ -33,6 +33,16 @@ class Notice(StrEnum):
     REQUESTED = "requested", "Access is requested.  Whoever operates this installation sees it and enables the team."
     TOKEN_REVOKED = "token_revoked", "The token is revoked.  Within two seconds every ingress refuses it."
     ORIGINS_CHANGED = "origins_changed", "The web origins are changed.  It takes effect within two seconds."
+    SCHEMA_REGISTERED = (
+        "schema_registered",
+        "The schema is registered.  From now on each event of that name is a row of its table as well.",
+    )
+    SCHEMA_KNOWN = "schema_known", "That schema was registered before, and stays as it is."
+    SCHEMA_DELETED = "schema_deleted", "The version is deleted: no event is written by it any more."
+    SCHEMA_WAITS = (
+        "schema_waits",
+        "The change is kept, but Kafka does not answer: it takes effect as soon as Kafka does.",
+    )
     ROLE_CHANGED = "role_changed", "The role is changed."
     MEMBER_REMOVED = "member_removed", "The member is removed, and sees nothing of the team any more."
     INVITE_WITHDRAWN = "invite_withdrawn", "The invitation is withdrawn: its link is worthless."

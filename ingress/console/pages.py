@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ingress.accounts.permissions import Permission, can
 from ingress.console.assets import Assets
@@ -35,7 +35,7 @@ class Pages:
             auto_reload=False,
         )
         self._environment.globals["asset"] = assets.url
-        self._environment.filters.update(moment=moment, day=day)
+        self._environment.filters.update(moment=moment, day=day, with_code=with_code)
 
     def answer(
         self,
@@ -70,6 +70,14 @@ class Pages:
         if notice:
             forget(response)
         return response
+
+
+def with_code(text: str) -> Markup:
+    """Words in which names stand between backticks, as Markdown has them."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup().join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def moment(at: datetime) -> Markup:

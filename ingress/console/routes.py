@@ -8,6 +8,8 @@ from ingress.console.live.routes import live_routes
 from ingress.console.members import Members
 from ingress.console.one_time_links import OneTimeLinks
 from ingress.console.operators import Operators
+from ingress.console.schema_forms import SchemaForms
+from ingress.console.schema_pages import SchemaPages
 from ingress.console.services import Services
 from ingress.console.sign_in import SignIn
 from ingress.console.team_settings import TeamSettings
@@ -17,7 +19,8 @@ from ingress.console.tokens import Tokens
 def routes(services: Services) -> list[Route]:
     """The whole table."""
     own, live = _own(services), _live(services)
-    return [*_entrance(services), *own, *live, *_team(services), *_tokens(services), *_operator(services)]
+    team = [*_team(services), *_tokens(services), *_schemas(services)]
+    return [*_entrance(services), *own, *live, *team, *_operator(services)]
 
 
 def _live(services: Services) -> list[Route]:
@@ -84,6 +87,22 @@ def _tokens(services: Services) -> list[Route]:
         # Not after a password: a leaked token is to be worthless at once.
         Route("GET", f"{token}/revoke", change, tokens.revoke_form),
         Route("POST", f"{token}/revoke", change, tokens.revoke),
+    ]
+
+
+def _schemas(services: Services) -> list[Route]:
+    pages, forms, change = SchemaPages(services), SchemaForms(services), Permission.CHANGE_SCHEMAS
+    schemas = "/teams/{team}/schemas"
+    # A subject has a dot in it, so that none is called `new`.
+    new, subject = f"{schemas}/new", f"{schemas}/{{subject}}"
+    delete = f"{subject}/{{version}}/delete"
+    return [
+        Route("GET", schemas, Permission.VIEW_TEAM, pages.of_team),
+        Route("GET", new, change, forms.register_form),
+        Route("POST", new, change, forms.register),
+        Route("GET", subject, Permission.VIEW_TEAM, pages.of_subject),
+        Route("GET", delete, change, forms.delete_form),
+        Route("POST", delete, change, forms.delete),
     ]
 
 

@@ -17,6 +17,8 @@ from ingress.console.pages import Pages
 from ingress.console.settings import ConsoleSettings
 from ingress.console.throttle import Throttle
 from ingress.console.visits import now, user_of
+from ingress.registry.publisher import Publisher
+from ingress.registry.store import SchemaStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Services:
     assets: Assets
     pages: Pages
     live: Live
+    schemas: SchemaStore
+    publisher: Publisher
 
     def nonce(self, request: web.Request) -> str:
         """A one-time word for a form that makes something."""

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from urllib.parse import quote
 
 FIRST_EVENT = "My first event"
 
@@ -19,3 +20,22 @@ def curl_line(api_url: str, token: str, event: str = FIRST_EVENT) -> str:
             f"-d {shlex.quote(body)}",
         ]
     )
+
+
+def register_line(console_url: str, token: str, subject: str) -> str:
+    """A schema registered by curl; the token is one that may change schemas."""
+    fields = [{"name": "revenue", "type": ["null", "double"], "default": None}]
+    schema = json.dumps({"type": "record", "name": "Order", "fields": fields}, separators=(",", ":"))
+    url = f"{console_url}/registry/subjects/{quote(subject, safe='')}/versions"
+    return " \\\n  ".join(
+        [
+            f"curl {shlex.quote(url)}",
+            f"-u {shlex.quote(f'{token}:')}",
+            f"-d {shlex.quote(json.dumps({'schema': schema}))}",
+        ]
+    )
+
+
+def infer_line(team: str, event: str) -> str:
+    """A schema proposed from the events that there are."""
+    return f"events schema infer {team} {shlex.quote(event)} > schema.avsc"

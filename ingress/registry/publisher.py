@@ -29,6 +29,10 @@ _MAX_REQUEST_BYTES = MAX_RECORD_BYTES + (64 << 10)
 _log = get_logger(__name__)
 
 
+class Unpublished(Unavailable):
+    """It is kept in the accounts database, and Kafka has not acknowledged it yet."""
+
+
 class Publisher:
     """Brings to Kafka what the accounts database has as unpublished.
 
@@ -51,7 +55,7 @@ class Publisher:
         """Wait until all has been published that is committed now; `run` does it.
 
         Raises:
-            Unavailable: where that takes longer; it is published later.
+            Unpublished: where that takes longer; it is published later.
         """
         asking = asyncio.get_running_loop().create_future()
         self._waiting.append(asking)
@@ -61,7 +65,7 @@ class Publisher:
                 await asking
         except TimeoutError as error:
             message = "It is kept, but Kafka has not acknowledged it yet; it is published as soon as Kafka does."
-            raise Unavailable(message) from error
+            raise Unpublished(message) from error
 
     async def run(self) -> NoReturn:
         """Publish, for ever; while Kafka or the database is away, try again with back-off."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ingress.accounts.access_log import Action, note
@@ -24,7 +24,7 @@ from ingress.registry.levels import DEFAULT_LEVEL, Level, Mode
 from ingress.registry.subjects import Held, SubjectState, to_delete
 from schemas.errors import Unavailable
 from schemas.field_types import TypedSchema
-from schemas.registered import Subject, Version, decode_version
+from schemas.registered import Subject, Version, decode_version, parse_subject
 
 MAX_TRIES = 10
 
@@ -41,10 +41,26 @@ class Registration(NamedTuple):
 
     Attributes:
         notes: what whoever sent it should know, in words; nothing where it was registered before.
+        is_new: whether it was not registered before.
     """
 
     version: Version
     notes: tuple[str, ...] = ()
+    is_new: bool = True
+
+
+class Listed(NamedTuple):
+    """A subject in a list.
+
+    Attributes:
+        versions: how many are not deleted.
+        registered_at: the last one.
+    """
+
+    subject: Subject
+    table: str
+    versions: int
+    registered_at: datetime
 
 
 class SchemaStore:
@@ -69,7 +85,7 @@ class SchemaStore:
             # Outside of any transaction, and of the loop that everybody else's requests are on: it may take a second.
             made = await asyncio.to_thread(_next, subject, text, schema, state, known)
             if isinstance(made, Version):
-                return Registration(made)
+                return Registration(made, is_new=False)
             if version := await self._add(made, schema, stamp, now, actor):
                 return Registration(version, made.notes)
         raise Unavailable("Too many register schemas at this moment: try again.")
@@ -95,6 +111,19 @@ class SchemaStore:
             for each in await session.scalars(of_them.where(SchemaSubject.team == team).order_by(SchemaVersion.number)):
                 versions[each.subject].append(each)
         return [_state(row, versions[row.name]) for row in rows]
+
+    async def listed(self, team: str) -> list[Listed]:
+        """A team's subjects by name, those with only deleted versions too, without a look into any schema."""
+        live = func.count(case((SchemaVersion.deleted_at.is_(None), 1)))
+        query = select(SchemaSubject.name, SchemaSubject.table_name, live, func.max(SchemaVersion.created_at))
+        query = query.join(SchemaVersion, SchemaVersion.subject == SchemaSubject.name)
+        query = query.where(SchemaSubject.team == team, SchemaVersion.hidden.is_(False))
+        async with self._database.reading() as session:
+            rows = (await session.execute(query.group_by(SchemaSubject.name, SchemaSubject.table_name))).all()
+        return sorted(
+            (Listed(parse_subject(name), table, versions, at) for name, table, versions, at in rows),
+            key=lambda each: (each.subject.event, each.subject.major),
+        )
 
     async def names(self, team: str, *, deleted: bool) -> list[str]:
         """The names of a team's subjects that have a version; on demand of those, too, that have only deleted ones."""
@@ -126,7 +155,7 @@ class SchemaStore:
             rows = await session.scalars(
                 query.where(SchemaSubject.team == team, is_it).order_by(SchemaVersion.writer_id)
             )
-            return [Held(_version(row), row.hidden) for row in rows.all()]
+            return [_held(row) for row in rows.all()]
 
     async def delete(
         self, subject: Subject, asked: str | None, now: datetime, actor: Actor, *, permanent: bool
@@ -249,10 +278,14 @@ async def _found(session: AsyncSession, name: str, *, lock: bool = False) -> Sub
 def _state(row: SchemaSubject, versions: Sequence[SchemaVersion]) -> SubjectState:
     return SubjectState(
         row.name,
-        tuple(Held(_version(each), each.hidden) for each in versions),
+        tuple(_held(each) for each in versions),
         Level(row.compatibility) if row.compatibility else None,
         Mode(row.mode) if row.mode else None,
     )
+
+
+def _held(row: SchemaVersion) -> Held:
+    return Held(_version(row), row.created_at, row.deleted_at, row.hidden)
 
 
 def _version(row: SchemaVersion) -> Version:

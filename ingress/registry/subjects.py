@@ -5,6 +5,7 @@ is permanent, out of the lists of what was deleted.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from ingress.registry.levels import Level, Mode
@@ -19,10 +20,13 @@ class Held(NamedTuple):
     """A version that the registry holds.
 
     Attributes:
+        deleted_at: since when nothing is written by it; None while it is.
         hidden: whether it was deleted permanently.
     """
 
     version: Version
+    registered_at: datetime
+    deleted_at: datetime | None = None
     hidden: bool = False
 
 

@@ -1,6 +1,7 @@
 """Every page of the console with something on it: what is checked for everybody's use, and shown in the docs."""
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -8,11 +9,25 @@ from playwright.async_api import Page
 
 from ingress.accounts.actors import Actor
 from ingress.accounts.models import Role, User
+from schemas.registered import Subject
 from tests.console import Console, Visitor, now
 
 OPS = Actor("command line (ops)")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) Version/18.6 Mobile/15E148 Safari/604.1"
+
+
+def _optional(name: str, of: object = "string", **more: str) -> dict[str, object]:
+    return {"name": name, **more, "type": ["null", of], "default": None}
+
+
+ORDER_ID: dict[str, object] = {"name": "order_id", "type": "string"}
+REVENUE, EVENT = _optional("revenue", "double"), _optional("event")
+TOTAL = _optional("orderTotal", "double", property="Order Total")
+ADDRESS = _optional("address", {"type": "record", "name": "Address", "fields": [_optional("city")]})
+FIRST = [ORDER_ID, REVENUE, EVENT, TOTAL]
+GOOD = [*FIRST, ADDRESS, _optional("coupon")]
+BAD = [_optional("revenue"), TOTAL, {"name": "coupon", "type": "string"}]
 
 Steps = Callable[[Page], Awaitable[None]]
 
@@ -65,6 +80,13 @@ NAMES = [
     "invite-made",
     "role",
     "remove",
+    "schemas",
+    "schemas-empty",
+    "schema",
+    "schema-register",
+    "schema-checked",
+    "schema-refused",
+    "schema-delete",
     "access-log",
     "account",
     "confirm",
@@ -90,6 +112,7 @@ async def hang(console: Console, team: str = "shop") -> Gallery:
     await console.user({team: Role.OWNER}, email=f"carla.from.accounting@{team}.example")
     owner, member = await console.signed_in(ann, user_agent=FIREFOX), await console.signed_in(bob)
     tokens = await _fill(console, team, ann)
+    await _register(console, team, ann)
     await stores.accounts.request_events_api(empty, now(), Actor(ann.email, ann.id))
     long_ago = await console.signed_in(ann, now() - timedelta(hours=1), IPHONE)
     invite = await stores.people.invite(team, Role.MEMBER, None, now(), Actor(ann.email, ann.id))
@@ -116,6 +139,13 @@ async def hang(console: Console, team: str = "shop") -> Gallery:
             "invite-made": View(f"{here}/invite", owner, _invite),
             "role": View(f"{here}/members/{bob.id}/role", owner),
             "remove": View(f"{here}/members/{bob.id}/remove", owner),
+            "schemas": View(f"{here}/schemas", member),
+            "schemas-empty": View(f"/teams/{empty}/schemas", owner),
+            "schema": View(f"{here}/schemas/{team}.Order%20Completed", owner),
+            "schema-register": View(f"{here}/schemas/new", owner),
+            "schema-checked": View(f"{here}/schemas/new", owner, _check(GOOD)),
+            "schema-refused": View(f"{here}/schemas/new", owner, _check(BAD)),
+            "schema-delete": View(f"{here}/schemas/{team}.Order%20Completed/2/delete", owner),
             "access-log": View(f"{here}/log", owner),
             "account": View("/account", owner),
             "confirm": View(f"{here}/tokens/new", long_ago),
@@ -149,6 +179,34 @@ async def _fill(console: Console, team: str, owner: User) -> list[str]:
     await accounts.touch_tokens({backend.id: now(), web.id: now() - day})
     await accounts.change_origins(team, ["https://shop.example"], [], now(), actor)
     return [backend.id, web.id, partner.id]
+
+
+async def _register(console: Console, team: str, owner: User) -> None:
+    """Schemas of some events: with two versions, of a second major, and a deleted one."""
+    schemas, actor, day = console.stores.schemas, Actor(owner.email, owner.id, "192.0.2.7"), timedelta(days=1)
+    for days, event, major, fields in (
+        (30, "Order Completed", 1, FIRST),
+        (9, "Order Completed", 1, [*FIRST, ADDRESS]),
+        (20, "Signed Up", 1, [REVENUE]),
+        (2, "Signed Up", 2, [_optional("revenue")]),
+        (25, "Cart Viewed", 1, [ORDER_ID]),
+    ):
+        await schemas.register(Subject(team, event, major), _schema(fields), now() - days * day, actor)
+    await schemas.delete(Subject(team, "Cart Viewed"), None, now() - day, actor, permanent=False)
+
+
+def _schema(fields: Sequence[object]) -> str:
+    return json.dumps({"type": "record", "name": "Order", "fields": fields}, indent=2)
+
+
+def _check(fields: Sequence[object]) -> Steps:
+    async def check(page: Page) -> None:
+        await page.get_by_label("Event").fill("Order Completed")
+        await page.get_by_label("Schema").fill(_schema(fields))
+        await page.get_by_role("button", name="Check").click()
+        await page.locator("[role=status], [role=alert]").wait_for()
+
+    return check
 
 
 async def _guess(page: Page) -> None:

@@ -12,6 +12,7 @@ from ingress.accounts.models import Role
 from ingress.console.app import make_services
 from ingress.console.routes import routes
 from ingress.console.settings import ConsoleSettings
+from schemas.registered import Subject
 from tests.accounts import ACTOR
 from tests.console import Console, Visitor, now
 
@@ -44,6 +45,8 @@ MEMBERS = {
     "GET /teams/{team}/live",
     "GET /teams/{team}/live/event",
     "GET /teams/{team}/live/stream",
+    "GET /teams/{team}/schemas",
+    "GET /teams/{team}/schemas/{subject}",
 }
 # It does not end by itself; `test_live_stream.py` reads it.
 ENDLESS = {"GET /teams/{team}/live/stream"}
@@ -63,6 +66,10 @@ OWNERS = {
     "POST /teams/{team}/tokens/{token}/rotate",
     "GET /teams/{team}/tokens/{token}/revoke",
     "POST /teams/{team}/tokens/{token}/revoke",
+    "GET /teams/{team}/schemas/new",
+    "POST /teams/{team}/schemas/new",
+    "GET /teams/{team}/schemas/{subject}/{version}/delete",
+    "POST /teams/{team}/schemas/{subject}/{version}/delete",
 }
 OPERATORS = {
     "GET /operator",
@@ -79,6 +86,7 @@ OPERATORS = {
     "GET /operator/users/{user}/reset",
     "POST /operator/users/{user}/reset",
 }
+SCHEMA = '{"type": "record", "name": "SignUp", "fields": [{"name": "plan", "type": "string"}]}'
 SIGN_IN, FORBIDDEN, NOT_FOUND = 303, 403, 404
 # What a member, the Owner of another team, and an operator who is in no team are answered.
 REFUSED_TO: dict[str, dict[str, int]] = {
@@ -125,6 +133,7 @@ async def world(console: Console) -> World:
         "operator": await console.user(operator=True),
     }
     _, token = await stores.accounts.create_token(team, "a token", now(), ACTOR)
+    await stores.schemas.register(Subject(team, "Signed Up"), SCHEMA, now(), ACTOR)
     await stores.people.invite(team, Role.MEMBER, None, now(), ACTOR)
     (invite,) = await stores.people.invites(team, now())
     visitors = {who: await console.signed_in(user) for who, user in people.items()}
@@ -133,6 +142,8 @@ async def world(console: Console) -> World:
         "slug": team,
         "user": people["member"].id,
         "token": token.id,
+        "subject": f"{team}.Signed%20Up",
+        "version": "1",
         "invite": invite.digest.hex(),
         "secret": "unknown",
         "digest": "unknown",

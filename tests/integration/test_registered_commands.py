@@ -1,14 +1,12 @@
 """`events schema add`, `list` and `show`, on a pipeline of its own accounts and Kafka."""
 
-import asyncio
 import json
 import subprocess
 from pathlib import Path
 
-from schemas.registered import Registered
-from schemas.schema_log import SchemaLog
 from schemas.settings import KafkaSettings
 from tests.stack import EVENTS
+from tests.typed import published
 
 FIELD = {"name": "revenue", "type": ["null", "double"], "default": None}
 ORDER = {"type": "record", "name": "Order", "fields": [FIELD]}
@@ -26,15 +24,9 @@ def events(folder: Path, kafka: KafkaSettings, *arguments: str) -> subprocess.Co
     )
 
 
-async def published(kafka: KafkaSettings) -> list[str]:
+async def keys(kafka: KafkaSettings) -> list[str]:
     """What stream and sink know of, by its key."""
-    registered = Registered()
-    log = SchemaLog(kafka, "test", registered)
-    following = asyncio.create_task(log.follow())
-    await log.caught_up()
-    following.cancel()
-    await asyncio.wait({following})
-    return [version.key.decode() for version in registered]
+    return [version.key.decode() for version in await published(kafka)]
 
 
 async def test_schema_when_added(kafka: KafkaSettings, tmp_path: Path) -> None:
@@ -46,7 +38,7 @@ async def test_schema_when_added(kafka: KafkaSettings, tmp_path: Path) -> None:
     added = events(tmp_path, kafka, "schema", "add", "acme", "Order Completed", "order.avsc", "--json")
 
     assert added.returncode == 0, added.stderr
-    assert await published(kafka) == ["acme.Order Completed/1"]
+    assert await keys(kafka) == ["acme.Order Completed/1"]
     assert json.loads(added.stdout)["table"] == "acme.order_completed"
     listed = events(tmp_path, kafka, "schema", "list", "acme", "--json")
     assert json.loads(listed.stdout) == [json.loads(added.stdout)]
@@ -74,8 +66,8 @@ async def test_schema_when_it_cannot_be_added(kafka: KafkaSettings, tmp_path: Pa
     assert (changed.returncode, "revenue" in changed.stderr) == (1, True)
     assert (wrong.returncode, "Avro record" in wrong.stderr) == (1, True)
     assert (away.returncode, "It is kept" in away.stderr) == (5, True)
-    assert await published(kafka) == ["acme.Order Completed/1"]
+    assert await keys(kafka) == ["acme.Order Completed/1"]
     assert events(tmp_path, kafka, *add, "text.avsc", "--major=2").returncode == 0
-    assert await published(kafka) == ["acme.Order Completed/1", "acme.Order Completed@2/1"]
+    assert await keys(kafka) == ["acme.Order Completed/1", "acme.Order Completed@2/1"]
     missing = events(tmp_path, kafka, "schema", "show", "acme", "Order Completed", "--version=9")
     assert (missing.returncode, "no version 9" in missing.stderr) == (4, True)

@@ -20,6 +20,7 @@ from ingress.registry.levels import Level, Mode, parse_level, parse_mode
 from ingress.registry.refusals import Code, Refused
 from ingress.registry.subjects import Held, SubjectState, to_delete
 from schemas.registered import Column, Subject, Version, decode_version
+from tests.accounts import NOW
 
 ORDER = Subject("acme", "Purchased an Item")
 REVENUE = {"name": "revenue", "type": "double"}
@@ -269,7 +270,7 @@ def state(*kinds: str) -> SubjectState:
     return SubjectState(
         str(ORDER),
         tuple(
-            Held(Version(**{**as_members(version), "deleted": kind != "live"}), kind == "hidden")
+            Held(Version(**{**as_members(version), "deleted": kind != "live"}), NOW, hidden=kind == "hidden")
             for version, kind in zip(versions, kinds, strict=True)
         ),
     )
