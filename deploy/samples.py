@@ -1,16 +1,12 @@
 """Recent events of one name, as the warehouse has them: what schemas are tried on."""
 
-import re
-from base64 import b64decode
-
 from pydantic_settings import SettingsConfigDict
 
+from schemas.samples import properties_of, sample_statement
 from schemas.settings import ClickHouseSettings
 from sink.writer import MISSING_TABLE, WarehouseUnavailable, Writer
 
 QUERY_SECONDS = 60
-# ClickHouse keeps a text that looks like a time as one, and shows it so: in UTC, with nine digits.
-_SHOWN_TIME = re.compile(rb'"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{9})"')
 
 
 class SampleSettings(ClickHouseSettings):
@@ -31,11 +27,7 @@ async def recent_properties(settings: SampleSettings, team: str, event: str, mos
     Raises:
         Unavailable: ClickHouse does not answer.
     """
-    # In hexadecimal and base64 neither side needs an escape.
-    statement = (
-        f"SELECT base64Encode(toJSONString(properties)) FROM {team}.events "  # noqa: S608 - a checked slug, and numbers
-        f"WHERE event = unhex('{event.encode().hex()}') ORDER BY received_at DESC LIMIT {most:d}"
-    )
+    statement = sample_statement(f"{team}.events", event, most)
     try:
         async with Writer(settings, QUERY_SECONDS) as warehouse:
             rows = await warehouse.query(statement, {})
@@ -43,4 +35,4 @@ async def recent_properties(settings: SampleSettings, team: str, event: str, mos
         if error.reason == MISSING_TABLE:
             return []
         raise
-    return [_SHOWN_TIME.sub(rb'"\1T\2Z"', b64decode(row[0])) for row in rows]
+    return [properties_of(row[0]) for row in rows]

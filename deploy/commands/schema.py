@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +11,8 @@ import typer
 from deploy.commands import registered
 from deploy.commands.accounts import Exit, Json, Slug, end, run, say
 from deploy.commands.running import silence_libraries
-from deploy.fit import FieldFit, fit
-from deploy.proposal import propose
 from deploy.samples import SampleSettings, recent_properties
-from deploy.text import aligned
+from deploy.text import aligned, visible
 from ingress.registry.draft import checked_subject, parsed
 from ingress.registry.refusals import Code, Refused
 from ingress.registry.store import SchemaStore
@@ -23,6 +21,8 @@ from schemas.compatibility import problems
 from schemas.ddl import is_team_slug
 from schemas.errors import Unavailable
 from schemas.field_types import TypedSchema
+from schemas.fit import FieldFit, fit
+from schemas.proposal import propose
 from schemas.registered import Subject, Version
 from schemas.settings import SettingsError, load
 
@@ -69,7 +69,7 @@ def infer(
     if not document["fields"]:
         end(Exit.NOT_FOUND, f"The {len(samples)} events have no properties that could be fields.")
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    _say_fit(fit(parsed(text), samples), len(samples))
+    _say_fit(_tried(parsed(text), samples), len(samples))
     typer.echo(text)
 
 
@@ -114,7 +114,7 @@ def check(  # noqa: PLR0913 - one per option
     if team is not None and event is not None:
         checked = _would_be_registered(Subject(team, event, major), text, checked)
         samples = _samples(team, event, sample)
-        fits, size = fit(schema, samples), len(samples)
+        fits, size = _tried(schema, samples), len(samples)
     checked.found += problems(schema, [(path.name, _read(path)[1]) for path in against or ()])
     if as_json:
         typer.echo(json.dumps(_document(checked, fits), ensure_ascii=False))
@@ -160,6 +160,11 @@ def _samples(team: str, event: str, most: int) -> list[bytes]:
     except Unavailable as error:
         end(Exit.UNAVAILABLE, f'ClickHouse does not answer: {error}\nIts address: eval "$(events env)"')
     return samples
+
+
+def _tried(schema: TypedSchema, samples: list[bytes]) -> list[FieldFit]:
+    """How each field fares, as a terminal may show it."""
+    return [replace(each, examples=[*map(visible, each.examples)]) for each in fit(schema, samples)]
 
 
 def _document(checked: _Checked, fits: list[FieldFit] | None) -> dict[str, Any]:

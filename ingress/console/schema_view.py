@@ -13,7 +13,7 @@ from schemas.names import RESERVED, snake_case
 from schemas.registered import Column, Subject, Version, parse_subject
 from schemas.typed import parse_schema
 
-LINE_CHARACTERS = 80
+LINE_CHARACTERS = 74
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,14 @@ def pretty(text: str) -> str:
     return _laid_out(json.loads(text), "")
 
 
-def _laid_out(value: object, margin: str) -> str:
+def _laid_out(value: object, margin: str, before: str = "") -> str:
     line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict | list) or len(margin) + len(line) <= LINE_CHARACTERS:
+    if not isinstance(value, dict | list) or len(margin) + len(before) + len(line) <= LINE_CHARACTERS:
         return line
     inner, brackets = f"{margin}  ", "{}" if isinstance(value, dict) else "[]"
     if isinstance(value, dict):
-        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_laid_out(each, inner)}" for key, each in value.items()]
+        keys = [f"{json.dumps(key, ensure_ascii=False)}: " for key in value]
+        parts = [key + _laid_out(each, inner, key) for key, each in zip(keys, value.values(), strict=True)]
     else:
         parts = [_laid_out(each, inner) for each in value]
     return f"{brackets[0]}\n{inner}{f',{chr(10)}{inner}'.join(parts)}\n{margin}{brackets[1]}"

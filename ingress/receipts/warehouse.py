@@ -1,4 +1,7 @@
-"""The warehouse, asked for one event: the only module of the ingress that knows ClickHouse's client."""
+"""The warehouse, asked for one event, or for the last ones of a name.
+
+The only module of the ingress that knows ClickHouse's client.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -12,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from ingress.receipts.evidence import Row, Wanted
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
+from schemas.samples import properties_of, sample_statement
 
 ANSWER_SECONDS = 10.0
 QUERY_SECONDS = 8
@@ -19,6 +23,7 @@ CONNECT_SECONDS = 5
 MAX_ROWS = 10
 # No sink has made the table yet.
 _MISSING_TABLE = frozenset({60, 81})
+_ACCESS_DENIED = 497
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The rows as they are stored, each sending that ClickHouse has not merged yet.
 _ROWS = """
@@ -39,7 +44,8 @@ class Warehouse:
 
     def __init__(self, url: str, database: str) -> None:
         self._url = url
-        self._query = _ROWS.format(table=f"{database}.events", most=MAX_ROWS)
+        self._table = f"{database}.events"
+        self._query = _ROWS.format(table=self._table, most=MAX_ROWS)
         self._connecting = asyncio.Lock()
         self._client: AsyncClient | None = None
         # A user who may change no setting gets along without ours.
@@ -60,19 +66,34 @@ class Warehouse:
         Raises:
             Unavailable: ClickHouse does not answer.
         """
-        parameters = {"team": wanted.team, "event_id": str(wanted.event_id)}
+        lines = await self._lines(self._query, {"team": wanted.team, "event_id": str(wanted.event_id)})
+        return [_row(line) for line in lines]
+
+    async def recent_properties(self, team: str, event: str, most: int) -> list[bytes]:
+        """The properties of the team's last events of a name, as JSON, newest first.
+
+        Raises:
+            Unavailable: ClickHouse does not answer, or does not let the user read them.
+        """
+        return [properties_of(line) for line in await self._lines(sample_statement(self._table, event, most, team), {})]
+
+    async def _lines(self, query: str, parameters: dict[str, str]) -> list[bytes]:
+        """The lines of an answer; none where no sink has made the table yet."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 client = await self._connected()
                 answer = await client.raw_query(
-                    self._query, parameters, settings={"max_execution_time": QUERY_SECONDS}, fmt="TabSeparated"
+                    query, parameters, settings={"max_execution_time": QUERY_SECONDS}, fmt="TabSeparated"
                 )
         except (ClickHouseError, TimeoutError, OSError) as error:
-            if isinstance(error, Error) and error.code in _MISSING_TABLE:
+            code = error.code if isinstance(error, Error) else None
+            if code in _MISSING_TABLE:
                 return []
             _log.warning("receipt_without_clickhouse", reason=str(error) or repr(error))
+            if code == _ACCESS_DENIED:
+                raise Unavailable("The user in CLICKHOUSE_URL may not read what is asked for here.") from error
             raise Unavailable("ClickHouse does not answer: ask again in a moment.") from error
-        return [_row(line) for line in answer.splitlines()]
+        return answer.splitlines()
 
     async def _connected(self) -> AsyncClient:
         async with self._connecting:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import clickhouse_connect
 import pytest
+import requests
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from ingress.accounts.models import Role
@@ -31,6 +33,14 @@ async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
         await page.get_by_role("button", name="Create the account").click()
         await page.wait_for_url("**/teams/demo/settings")
         yield page
+
+
+def send(stack: Stack, event: str, revenues: list[str]) -> None:
+    """Post an event with each of them."""
+    url, headers = f"{stack.env['EVENTS_API_URL']}/v1/event", {"X-Auth-Token": stack.env["EVENTS_TOKEN"]}
+    for revenue in revenues:
+        body = {"version": 1, "type": "event", "event": event, "properties": {"revenue": revenue}}
+        assert requests.post(url, json=body, headers=headers, timeout=10).status_code == 200
 
 
 async def press(page: Page, button: str, *fields: object) -> None:
@@ -72,3 +82,23 @@ async def test_schema_when_registered_in_a_browser(page: Page, stack: Stack) -> 
     await dialog.get_by_role("button", name="Delete the version").click()
     await expect(page.get_by_role("status")).to_contain_text("The version is deleted")
     await expect(page.get_by_role("heading", name="Version 1")).to_be_visible()
+
+
+async def test_schema_when_proposed_in_a_browser(page: Page, stack: Stack) -> None:
+    """Events that were sent make a proposal, which can be registered as it is; what does not fit is told."""
+    event = f"Paid {uuid.uuid4().hex[:8]}"
+    send(stack, event, ["39.95"] * 20 + ["much"])
+    warehouse = clickhouse_connect.get_client(dsn=stack.env["CLICKHOUSE_URL"])
+    count = "SELECT count() FROM demo.events WHERE event = %(event)s"
+    wait_until(lambda: warehouse.query(count, {"event": event}).result_rows == [(21,)], "the events are stored")
+    await page.goto("/teams/demo/schemas/new")
+    await page.get_by_label("Event").fill(event)
+
+    await page.get_by_role("button", name="Propose from recent events").click()
+
+    await expect(page.get_by_role("status")).to_contain_text("Proposed from the last 21 events")
+    await expect(page.get_by_role("cell", name='"much" is no number')).to_be_visible()
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    await page.get_by_role("button", name="Register", exact=True).click()
+    await expect(page.get_by_role("cell", name="Nullable(Float64)")).to_be_visible()

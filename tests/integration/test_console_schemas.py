@@ -10,16 +10,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from pydantic import SecretStr
 
 from deploy.topics import create_topics
 from ingress.accounts.access_log import Action
 from ingress.accounts.models import Role
 from ingress.registry.levels import Mode
 from schemas.registered import Subject
-from schemas.settings import KafkaSettings
+from schemas.settings import ClickHouseSettings, KafkaSettings
+from sink.tables import Tables
+from sink.writer import Writer
 from tests.accounts import ACTOR, NOW, open_stores
 from tests.console import Console, Visitor, now, running_console
 from tests.services import free_port
+from tests.sink import envelope, store
 from tests.typed import published
 
 REVENUE = {"name": "revenue", "type": "double"}
@@ -94,13 +98,23 @@ def kafka(bootstrap_servers: str) -> KafkaSettings:
 
 
 @pytest.fixture(scope="module")
-async def served(tmp_path_factory: pytest.TempPathFactory, kafka: KafkaSettings) -> AsyncIterator[Console]:
-    """A console with a Kafka."""
+def warehouse(clickhouse_url: str) -> ClickHouseSettings:
+    """Of this module's own."""
+    return ClickHouseSettings(clickhouse_url=SecretStr(clickhouse_url), clickhouse_database="schema_pages")
+
+
+@pytest.fixture(scope="module")
+async def served(
+    tmp_path_factory: pytest.TempPathFactory, kafka: KafkaSettings, warehouse: ClickHouseSettings
+) -> AsyncIterator[Console]:
+    """A console with a Kafka and a ClickHouse."""
     await create_topics(kafka, 1)
     database = tmp_path_factory.mktemp("schema_pages") / "accounts.db"
     names = {
         "kafka_bootstrap_servers": kafka.kafka_bootstrap_servers,
         "kafka_topic_prefix": kafka.kafka_topic_prefix,
+        "clickhouse_url": warehouse.clickhouse_url.get_secret_value(),
+        "clickhouse_database": warehouse.clickhouse_database,
     }
     async with open_stores(f"sqlite:///{database}") as stores:
         with running_console(database, stores, **names) as console:
@@ -288,13 +302,57 @@ async def test_markup_when_registered(shop: Shop) -> None:
     assert evil in shop.seen(shop.page_of(evil))
 
 
+async def test_schema_when_proposed(shop: Shop, warehouse: ClickHouseSettings) -> None:
+    """It is made of the team's own events of that name, with how they fit it, and is taken as it is."""
+    assert "no events named" in shop.send("propose", "")[1]
+    orders = [{"revenue": "39.95", "Order Total": 2, "paid_at": "2026-11-24T10:00:00Z"}] * 19 + [{"Order Total": "n/a"}]
+    values = [
+        envelope(0, at, shop.team, event=EVENT, properties_json=json.dumps(each)) for at, each in enumerate(orders)
+    ]
+    others = [
+        envelope(0, 98, shop.other, event=EVENT, properties_json='{"secret": 1}'),
+        envelope(0, 99, shop.team, event="x", properties_json='{"x": 1}'),
+    ]
+    async with Writer(warehouse, 30) as writer:
+        await Tables(writer, warehouse.clickhouse_database).ensure()
+        await store(writer, [*values, *others], shop.team, warehouse.clickhouse_database)
+
+    status, page = shop.send("propose", "what was typed before")
+
+    assert status == 200
+    assert "Proposed from the last 20 events" in page
+    assert ("secret" in page, "what was typed before" in page) == (False, False)
+    assert '"n/a" is no number' in page
+    proposed = page.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
+    fields = {each["name"]: each["type"][1] for each in json.loads(proposed)["fields"]}
+    assert fields == {
+        "order_total": "long",
+        "revenue": "double",
+        "paid_at": {"type": "long", "logicalType": "timestamp-micros"},
+    }
+    assert shop.send("register", proposed)[0] == 303
+
+
+async def test_form_when_there_is_no_clickhouse(console: Console) -> None:
+    """No button offers what cannot be done."""
+    shop = await make_shop(console)
+
+    assert "Propose" not in shop.owner.get(shop.new).text
+
+
 async def test_schema_when_kafka_is_away(tmp_path: Path) -> None:
-    """It is kept, and the page says since when it takes effect."""
+    """It is kept, and the page says since when it takes effect; without ClickHouse, there is no proposal."""
     database = tmp_path / "accounts.db"
     async with open_stores(f"sqlite:///{database}") as stores:
-        with running_console(database, stores, kafka_bootstrap_servers=f"127.0.0.1:{free_port()}") as console:
+        away = {
+            "kafka_bootstrap_servers": f"127.0.0.1:{free_port()}",
+            "clickhouse_url": f"http://x:y@127.0.0.1:{free_port()}",
+        }
+        with running_console(database, stores, **away) as console:
             shop = await make_shop(console)
 
             assert shop.send("register", text(REVENUE))[0] == 303
 
             assert "Kafka does not answer" in shop.owner.get(shop.page_of()).text
+            status, page = shop.send("propose", "as typed")
+            assert (status, "ClickHouse does not answer" in page, "as typed" in page) == (503, True, True)

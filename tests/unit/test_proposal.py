@@ -1,13 +1,15 @@
 """Proposed schemas, and how events fit one."""
 
 import json
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.fit import fit
-from deploy.proposal import propose
+from schemas.fit import fit
+from schemas.proposal import propose
+from schemas.samples import properties_of
 from schemas.typed import parse_schema
 
 TIME = {"type": "long", "logicalType": "timestamp-micros"}
@@ -101,3 +103,14 @@ def test_fit_when_some_values_do_not() -> None:
     assert (a.present, a.misfits, a.examples) == (2, 1, ['"x\\u001b[2J" is no number'])
     assert (b.present, b.misfits, b.examples) == (2, 1, ['"y" is no number', '"z" is no number'])
     assert (c.present, c.misfits, c.missing) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("shown", ["2026-11-24 10:00:00", "2026-11-24 10:00:00.500000000"])
+def test_sample_when_clickhouse_shows_a_time(shown: str) -> None:
+    """It is one for the proposal as well, whole seconds or not; the rest is as it was."""
+    (sample,) = encoded({"at": shown, "x": f"at {shown}"})
+
+    (at, _) = propose("E", [properties_of(b64encode(sample))])["fields"]
+
+    assert at["type"] == ["null", TIME]
+    assert json.loads(properties_of(b64encode(sample)))["x"] == f"at {shown}"

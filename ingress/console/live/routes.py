@@ -24,15 +24,15 @@ class Live:
     def __init__(self, settings: LiveSettings) -> None:
         url = settings.clickhouse_url
         self._log = RecordLog(settings, settings.console_receipt_max_records)
-        self._warehouse = Warehouse(url.get_secret_value(), settings.clickhouse_database) if url else None
+        self.warehouse = Warehouse(url.get_secret_value(), settings.clickhouse_database) if url else None
         self._stack = AsyncExitStack()
         # The ingress's spill is on another disk, as far as the console knows.
-        self.sources = Sources(self._log, self._warehouse, None)
+        self.sources = Sources(self._log, self.warehouse, None)
         self.watch = Watch(settings, settings.console_live_events_per_second, settings.console_live_viewers)
 
     async def __aenter__(self) -> Self:
         """Nothing yet."""
-        for part in (self._log, self._warehouse or nullcontext(), self.watch):
+        for part in (self._log, self.warehouse or nullcontext(), self.watch):
             await self._stack.enter_async_context(part)
         return self
 

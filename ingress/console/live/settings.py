@@ -10,8 +10,8 @@ class LiveSettings(KafkaSettings, WarehouseSettings):
 
     clickhouse_url: ClickHouseUrl | None = Field(
         None,
-        description="for receipts; with a user that may read the warehouse's table `events` and no more; "
-        "without it a receipt does not tell what is stored",
+        description="for receipts and proposed schemas; with a user that may read the warehouse's table `events` "
+        "and no more; without it a receipt does not tell what is stored",
     )
     console_live_events_per_second: PositiveInt = Field(
         50, description="how many new events of a team the Live page shows a second; all are counted"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from deploy.text import visible
 from schemas.errors import InvalidEvent
 from schemas.field_types import TypedSchema
 from schemas.values.coerce import Coercion, Discard
@@ -65,4 +64,4 @@ def _field_of(discard: Discard) -> str:
 def _show(fares: FieldFit, example: str) -> None:
     if len(fares.examples) < MOST_EXAMPLES and example not in fares.examples:
         short = example if len(example) <= MAX_EXAMPLE_CHARACTERS else f"{example[:MAX_EXAMPLE_CHARACTERS]}…"
-        fares.examples.append(visible(short))
+        fares.examples.append(short)
