@@ -21,8 +21,7 @@ def _optional(name: str, of: object = "string", **more: str) -> dict[str, object
     return {"name": name, **more, "type": ["null", of], "default": None}
 
 
-ORDER_ID: dict[str, object] = {"name": "order_id", "type": "string"}
-REVENUE, EVENT = _optional("revenue", "double"), _optional("event")
+ORDER_ID, REVENUE, EVENT = _optional("order_id"), _optional("revenue", "double"), _optional("event")
 TOTAL = _optional("orderTotal", "double", property="Order Total")
 ADDRESS = _optional("address", {"type": "record", "name": "Address", "fields": [_optional("city")]})
 FIRST = [ORDER_ID, REVENUE, EVENT, TOTAL]

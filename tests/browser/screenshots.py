@@ -25,6 +25,7 @@ from tests.stack import running_stack
 FOLDER = ROOT / "docs" / "console"
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 LIVE = "live"
+CLICKHOUSE = "http://analyst:secret@127.0.0.1:8123"
 COLORS = 64
 TALL = 1400
 
@@ -37,7 +38,8 @@ async def main(wanted: list[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         async with running_chromium() as browser:
             if plain := [name for name in names if name != LIVE]:
-                async with _console(Path(temporary) / "plain" / "accounts.db") as console:
+                # Nobody asks it for events here; a console that has one shows one more button.
+                async with _console(Path(temporary) / "plain" / "accounts.db", clickhouse_url=CLICKHOUSE) as console:
                     gallery = await hang(console)
                     for name in plain:
                         await _shoot(browser, name, gallery[name])
