@@ -34,16 +34,16 @@ async def test_hash_when_stored() -> None:
 
 
 async def test_check_when_user_is_unknown() -> None:
-    """It takes about as long as for one who is there."""
+    """It takes about as much of the processor as for one who is there."""
     passwords = Passwords(PasswordHasher(time_cost=2, memory_cost=1 << 15, parallelism=1))
     stored = await passwords.hash("a good deal of words")
 
     async def quickest(password_hash: str | None) -> float:
         times = []
         for _ in range(5):
-            started = time.perf_counter()
+            started = time.process_time()
             await passwords.check(password_hash, "another one")
-            times.append(time.perf_counter() - started)
+            times.append(time.process_time() - started)
         return min(times)
 
     known, unknown = await quickest(stored), await quickest(None)
