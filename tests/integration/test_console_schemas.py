@@ -265,6 +265,19 @@ async def test_version_when_another_major_is_in_use(shop: Shop) -> None:
     assert "in use" not in shop.seen(shop.page_of())
 
 
+async def test_subject_when_deleted_permanently(shop: Shop) -> None:
+    """Nothing of it is shown any more, and the form for its next version is empty."""
+    shop.send("register", text(REVENUE))
+    for permanent in (False, True):
+        await shop.console.stores.schemas.delete(Subject(shop.team, EVENT), None, NOW, ACTOR, permanent=permanent)
+
+    form = shop.owner.get(f"{shop.new}?subject={quote(f'{shop.team}.{EVENT}')}")
+
+    assert "No event has a schema yet" in shop.seen(shop.list)
+    assert shop.member.get(shop.page_of()).status_code == 404
+    assert (form.status_code, "revenue&#34;: " in form.text) == (200, False)
+
+
 async def test_pages_when_seen_by_others(shop: Shop) -> None:
     """A Member finds no button that changes anything, and another team's Owner finds nothing, under either address."""
     shop.send("register", text(REVENUE))
