@@ -17,7 +17,7 @@ import fastavro
 SCHEMA_HEADER_BYTES = 5
 ENVELOPE_SCHEMA_ID = 1
 DISCARDS_SCHEMA_ID = 2
-"""Of an envelope with discards behind it."""
+"""Of an envelope with discards behind it.  Another registry than ours gives both other ids."""
 _MAGIC = 0
 _HEADER = struct.Struct(">BI")
 _SYNC_BYTES = 16
@@ -33,23 +33,20 @@ def _released(name: str) -> dict[str, Any]:
 _ENVELOPE, _WITH_DISCARDS = _released("v1.avsc"), _released("v2.avsc")
 _PARSED_ENVELOPE = fastavro.parse_schema(_ENVELOPE)
 ENVELOPE_FIELDS: tuple[str, ...] = tuple(field["name"] for field in _ENVELOPE["fields"])
-ENVELOPE_HEADER = _HEADER.pack(_MAGIC, ENVELOPE_SCHEMA_ID)
-DISCARDS_HEADER = _HEADER.pack(_MAGIC, DISCARDS_SCHEMA_ID)
 
 
 def encode_envelope(event: dict[str, Any]) -> bytes:
-    """One normalized event in wire format.  Times are microseconds since 1970; absent members take their default."""
+    """The body of one normalized event.  Times are microseconds since 1970; absent members take their default."""
     out = io.BytesIO()
-    out.write(ENVELOPE_HEADER)
     fastavro.schemaless_writer(out, _PARSED_ENVELOPE, event)
     return out.getvalue()
 
 
 def decode_envelope(value: bytes) -> dict[str, Any]:
-    """The opposite of `encode_envelope`, for tests and tools; times come back as aware datetimes.
+    """The event in a value in wire format, for tests and tools; times come back as aware datetimes.
 
     Raises:
-        ValueError: where the value is not of the envelope's schema.
+        ValueError: where the value is not of the envelope's schema, by our own registry's id.
     """
     if schema_id(value) != ENVELOPE_SCHEMA_ID:
         raise ValueError(f"schema id {schema_id(value)} is not the envelope's")

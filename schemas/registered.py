@@ -1,7 +1,8 @@
 """Registered schemas: what `events.schemas` carries, and what of it held at which time.  Pure.
 
 The registry writes each version once and writes it again where it is deleted; the stream writes by it, and the sink
-makes its table and columns, which are part of it, so that all releases make the same.
+makes its table and columns, which are part of it, so that all releases make the same.  An external registry gives the
+envelope's own versions ids as well, of which the last one counts; the others stay in the topic, for records in flight.
 
 A version holds for the events that Kafka took after it, by Kafka's clock: a raw record that is normalized again, by
 whomever and however late, is normalized by the same version.
@@ -9,14 +10,20 @@ whomever and however late, is normalized by the same version.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import fastavro
 import msgspec
 from fastavro.schema import SchemaParseException
 
+from schemas.codec import DISCARDS_SCHEMA_ID, ENVELOPE_SCHEMA_ID
+
 FIRST_ID = 1_000
-"""Ids below are those of the envelope's own versions."""
+"""Of our own registry; ids below are those of the envelope's own versions."""
+ENVELOPE, WITH_DISCARDS = 1, 2
+"""The envelope's versions."""
+_ENVELOPE_KEY = b"envelope/"
+_Id = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -100,6 +107,40 @@ class Version(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
+class EnvelopeId(msgspec.Struct, frozen=True):
+    """The id by which the stream writes a version of the envelope.
+
+    Attributes:
+        number: ENVELOPE or WITH_DISCARDS.
+    """
+
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    id: _Id
+
+    @property
+    def key(self) -> bytes:
+        """Of its record in `events.schemas`; no subject begins so, as each has a dot before its first slash."""
+        return _ENVELOPE_KEY + f"v{self.number}/{self.id}".encode()
+
+    def encode(self) -> bytes:
+        """The record's value: JSON."""
+        return msgspec.json.encode(self)
+
+
+def decode_record(key: bytes | None, value: bytes | None) -> Version | EnvelopeId:
+    """What a record of `events.schemas` holds.
+
+    Raises:
+        ValueError: where that is nothing that this release knows.
+    """
+    if key is None or not key.startswith(_ENVELOPE_KEY):
+        return decode_version(value or b"")
+    try:
+        return msgspec.json.decode(value or b"", type=EnvelopeId)
+    except ValueError as error:
+        raise ValueError(f"no id of an envelope: {error}") from error
+
+
 def decode_version(value: bytes) -> Version:
     """The opposite of `Version.encode`; members that a later release added are left out.
 
@@ -115,9 +156,13 @@ def decode_version(value: bytes) -> Version:
 
 
 class Registered:
-    """All versions that were published.  Times are milliseconds since 1970, by Kafka's clock."""
+    """All versions that were published, and all ids of the envelope.
+
+    Times are milliseconds since 1970, by Kafka's clock.
+    """
 
     def __init__(self) -> None:
+        self._envelope_ids = defaultdict(list, {ENVELOPE: [ENVELOPE_SCHEMA_ID], WITH_DISCARDS: [DISCARDS_SCHEMA_ID]})
         self._versions: dict[int, Version] = {}
         self._of_event: defaultdict[tuple[str, str], dict[int, Version]] = defaultdict(dict)
         self._history: defaultdict[tuple[str, str], list[tuple[int, Version | None]]] = defaultdict(list)
@@ -125,6 +170,24 @@ class Registered:
     def __iter__(self) -> Iterator[Version]:
         """Every version, deleted ones too, in the order of their first publication."""
         return iter(list(self._versions.values()))
+
+    def apply_envelope(self, given: EnvelopeId) -> None:
+        """Take an id of the envelope: from now on it counts."""
+        ids = self._envelope_ids[given.number]
+        if given.id in ids:
+            ids.remove(given.id)
+        ids.append(given.id)
+
+    def envelope_id(self, number: int) -> int:
+        """What the stream writes this version of the envelope by."""
+        return self._envelope_ids[number][-1]
+
+    def is_envelope(self, number: int, schema_id: int) -> bool:
+        """Whether this version of the envelope has, or ever had, this id.
+
+        A team's schema may have it too: what tells their records apart is the headers.
+        """
+        return schema_id in self._envelope_ids[number]
 
     def apply(self, version: Version, taken_at: int) -> None:
         """Take a version, new or changed, in the order of the topic; `taken_at` is its record's time."""

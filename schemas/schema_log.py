@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from schemas.cancellation import told_apart
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
-from schemas.registered import Registered, Version, decode_version
+from schemas.registered import EnvelopeId, Registered, Version, decode_record
 from schemas.settings import KafkaSettings
 
 FETCH_MILLISECONDS = 500
@@ -33,7 +33,7 @@ class SchemaLog:
     Args:
         settings: the way to Kafka.
         client_id: who reads, as Kafka's logs are to call it.
-        registered: is told of each version.
+        registered: is told of each version, and of the envelope's ids.
         on_version: is told after it.
     """
 
@@ -111,9 +111,12 @@ class SchemaLog:
                 continue
             self._taken.add(place)
             try:
-                version = decode_version(record.value or b"")
+                found = decode_record(record.key, record.value)
             except ValueError as error:
                 _log.error("schema_unreadable", offset=record.offset, error=str(error))
                 continue
-            self._registered.apply(version, record.timestamp)
-            self._on_version(version)
+            if isinstance(found, EnvelopeId):
+                self._registered.apply_envelope(found)
+            else:
+                self._registered.apply(found, record.timestamp)
+                self._on_version(found)

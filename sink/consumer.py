@@ -8,12 +8,12 @@ from collections.abc import Coroutine, Iterable, Mapping
 from itertools import chain
 
 from schemas import metrics
-from schemas.codec import DISCARDS_HEADER, ENVELOPE_HEADER, SCHEMA_HEADER_BYTES
+from schemas.codec import SCHEMA_HEADER_BYTES
 from schemas.logs import get_logger
 from schemas.schema_log import SchemaLog
 from schemas.stalls import Standing
 from sink.partition import Partition, Ways
-from sink.rows import Record
+from sink.rows import Record, is_known
 
 log = get_logger(__name__)
 
@@ -26,7 +26,7 @@ class Consumer:
     def __init__(self, ways: Ways, schemas: SchemaLog, stop_seconds: float) -> None:
         self._ways = ways
         self._schemas = schemas
-        self._known = {ENVELOPE_HEADER, DISCARDS_HEADER}
+        self._known = set[tuple[bytes, int]]()
         self._source = ways.source
         self._stop_seconds = stop_seconds
         self._partitions: dict[int, Partition] = {}
@@ -119,12 +119,14 @@ class Consumer:
             metrics.BUFFERED_BYTES.set(sum(p.buffered_bytes for p in self._partitions.values()))
 
     async def _learn(self, records: Iterable[Record]) -> None:
-        """Read the schemas that these records name: each was published before its first record."""
-        heads = {record.value[:SCHEMA_HEADER_BYTES] for record in records if record.value} - self._known
-        if not all(map(self._is_registered, heads)):
+        """Read the schemas that these records name: each was published before its first record.
+
+        Records of one id and with as many headers are of one kind, so one of them is looked at.
+        """
+        kinds = {(each.value[:SCHEMA_HEADER_BYTES], len(each.headers)): each for each in records if each.value}
+        new = {kind: each for kind, each in kinds.items() if kind not in self._known}
+        registered = self._ways.registered
+        if not all(is_known(each, registered) for each in new.values()):
             await self._schemas.caught_up()
         # What is unknown still is a dead letter; whether it becomes known is asked again with the next one.
-        self._known.update(filter(self._is_registered, heads))
-
-    def _is_registered(self, head: bytes) -> bool:
-        return self._ways.registered.written_by(int.from_bytes(head[1:])) is not None
+        self._known.update(kind for kind, each in new.items() if is_known(each, registered))

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from schemas.codec import (
     DISCARDS_CONTAINER,
-    DISCARDS_SCHEMA_ID,
     ENVELOPE_CONTAINER,
     SCHEMA_HEADER_BYTES,
     Container,
@@ -20,7 +19,7 @@ from schemas.codec import (
 from schemas.ddl import typed_table
 from schemas.registered import Registered
 from sink.batch import Batch
-from sink.rows import Row
+from sink.rows import UNTYPED, Row
 
 EVENTS = "events"
 DISCARDS = "discards"
@@ -74,7 +73,7 @@ class Targets:
         discarding = []
         for row in batch.rows:
             if row.parts is not None:
-                if row.parts.writer_id != DISCARDS_SCHEMA_ID:
+                if row.parts.writer_id != UNTYPED:
                     by_writer[row.parts.writer_id].append(row)
                 if row.parts.discards:
                     discarding.append(row)

@@ -1,18 +1,22 @@
 """What one record of `events.normalized` is in the warehouse: rows, still encoded, or a dead letter.  Pure.
 
 An envelope is a row of `warehouse.events`.  A record that holds more has headers that say where to cut it, as each part
-of it is a row of another table: nothing is decoded.
+of it is a row of another table: nothing is decoded.  Ids alone tell no parts, since a registry may give a team's
+schema one that the envelope had before.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from schemas.codec import DISCARDS_SCHEMA_ID, ENVELOPE_HEADER, SCHEMA_HEADER_BYTES, schema_id
+from schemas.codec import SCHEMA_HEADER_BYTES, schema_id
 from schemas.ddl import is_team_slug
 from schemas.errors import ErrorCode
-from schemas.registered import Registered
+from schemas.registered import ENVELOPE, WITH_DISCARDS, Registered
 from schemas.topics import DISCARDS, ENVELOPE_BYTES, EVENT_ID, RAW_OFFSET, TEAM, TYPED_BYTES
+
+UNTYPED = 0
+"""No schema's id."""
 
 
 class Record(Protocol):
@@ -32,7 +36,7 @@ class Parts(NamedTuple):
     """What a value holds beside its envelope.
 
     Attributes:
-        writer_id: of the schema that wrote it.
+        writer_id: of the team's schema that wrote it; UNTYPED where none did.
         envelope_end: position in the value; the discards follow.
         typed_start: position in the value; the typed fields reach to its end.
         discards: how many there are.
@@ -106,7 +110,7 @@ def _read(record: Record, teams: set[str], registered: Registered) -> Row:
         raise _Unreadable(ErrorCode.UNKNOWN_FORMAT, "the record has no value")
     try:
         team = headers[TEAM].decode()
-        parts = None if value.startswith(ENVELOPE_HEADER) else _parts(value, headers, team, registered)
+        parts = _parts(value, headers, team, registered)
         row = Row(record.offset, int(headers[RAW_OFFSET]), headers[EVENT_ID], team, record.key, value, parts)
     except KeyError as error:
         name = str(error.args[0])
@@ -120,13 +124,26 @@ def _read(record: Record, teams: set[str], registered: Registered) -> Row:
     return row
 
 
-def _parts(value: bytes, headers: dict[str, bytes], team: str, registered: Registered) -> Parts:
+def is_known(record: Record, registered: Registered) -> bool:
+    """Whether what wrote a record is registered, as far as it is known here."""
+    writer_id = int.from_bytes((record.value or b"")[1:SCHEMA_HEADER_BYTES])
+    names = {name for name, _ in record.headers}
+    if TYPED_BYTES in names:
+        return registered.written_by(writer_id) is not None
+    return registered.is_envelope(WITH_DISCARDS if ENVELOPE_BYTES in names else ENVELOPE, writer_id)
+
+
+def _parts(value: bytes, headers: dict[str, bytes], team: str, registered: Registered) -> Parts | None:
     try:
         writer_id = schema_id(value)
     except ValueError as error:
         raise _Unreadable(ErrorCode.UNKNOWN_FORMAT, f"the value is {error}") from error
+    if ENVELOPE_BYTES not in headers and registered.is_envelope(ENVELOPE, writer_id):
+        return None
     typed = 0
-    if writer_id != DISCARDS_SCHEMA_ID:
+    if TYPED_BYTES not in headers and registered.is_envelope(WITH_DISCARDS, writer_id):
+        writer_id = UNTYPED
+    else:
         version = registered.written_by(writer_id)
         if version is None:
             raise _Unreadable(ErrorCode.UNKNOWN_SCHEMA, f"there is no schema with the id {writer_id}")

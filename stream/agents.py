@@ -21,11 +21,12 @@ from schemas.metrics import (
     RECORDS_NORMALIZED,
     RUN_SECONDS,
 )
-from stream.normalize import NormalizedRun, WriterOf, normalize_run
+from stream.normalize import NormalizedRun, normalize_run
 from stream.producer import Producer
 from stream.progress import Run
 from stream.settings import StreamSettings
 from stream.team_topics import copies
+from stream.writers import Writers
 
 WARN_SECONDS = 60
 
@@ -49,11 +50,11 @@ class Normalizer:
         self,
         producer: Producer,
         settings: StreamSettings,
-        writer_of: WriterOf,
+        writers: Writers,
         end_process: Callable[[BaseException], None],
     ) -> None:
         self._producer = producer
-        self._writer_of = writer_of
+        self._writers = writers
         self._topics = settings.topics
         self._team_topics = settings.team_topics
         self._end_process = end_process
@@ -77,7 +78,7 @@ class Normalizer:
 
     async def _work(self, run: Run, consumer: Turns) -> None:
         # While the run before it is on its way to Kafka; this costs nothing but time.
-        outcome = normalize_run(run.records, self._writer_of)
+        outcome = normalize_run(run.records, self._writers)
         copied = copies(run.records, self._team_topics)
         # asyncio's lock is fair: the turns come in the order of the runs.
         async with self._turns[run.partition]:

@@ -7,7 +7,7 @@ Whatever lies in the raw topic, and whoever wrote it, becomes one of the two.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -16,11 +16,11 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from schemas import events, formats, segment
-from schemas.codec import DISCARDS_HEADER, encode_envelope
+from schemas.codec import encode_envelope
 from schemas.ddl import is_team_slug
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.free_json import json_text
-from schemas.registered import Subject
+from schemas.registered import Registered, Subject
 from schemas.topics import (
     DISCARDS,
     EVENT_ID,
@@ -37,7 +37,7 @@ from stream.dead_letter import dead_letter
 from stream.event_time import occurred_at
 from stream.parts import join
 from stream.records import RawRecord, Record
-from stream.writers import Writer
+from stream.writers import EnvelopeHeaders, Writer, Writers
 
 TYPED_KINDS = frozenset({events.KIND, segment.Track.kind})
 """Kinds of events whose name their sender chose; only these have schemas."""
@@ -51,8 +51,7 @@ _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 _YEARS = range(1900, 2299)
 _TOO_LARGE = Discard("", "", "typed fields", f"with them the record would exceed {MAX_RECORD_BYTES} bytes")
 
-WriterOf = Callable[[str, str, int], Writer | None]
-"""Gives what writes a team's event, by its name, that Kafka took at this time."""
+NOTHING_REGISTERED = Writers(Registered())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class _Untyped(NamedTuple):
 
     Attributes:
         headers: those that every normalized record has.
-        envelope: in wire format.
+        envelope: its body.
         discards: of the envelope.
         properties: JSON.
         received_at: microseconds since 1970.
@@ -96,14 +95,10 @@ class _Untyped(NamedTuple):
     writer: Writer
 
 
-def no_writer(_team: str, _event: str, _taken_at: int) -> None:
-    """Where nothing is registered."""
-
-
-def normalize_run(records: Sequence[RawRecord], writer_of: WriterOf = no_writer) -> NormalizedRun:
+def normalize_run(records: Sequence[RawRecord], writers: Writers = NOTHING_REGISTERED) -> NormalizedRun:
     """Normalize each record; one that cannot be becomes a dead letter."""
     run = NormalizedRun()
-    for record, outcome in zip(records, _outcomes(records, writer_of, run.spared), strict=True):
+    for record, outcome in zip(records, _outcomes(records, writers, run.spared), strict=True):
         if isinstance(outcome, InvalidEvent):
             run.dead_letters.append(dead_letter(record, outcome))
             run.reasons[outcome.code] += 1
@@ -112,31 +107,30 @@ def normalize_run(records: Sequence[RawRecord], writer_of: WriterOf = no_writer)
     return run
 
 
-def normalize(record: RawRecord, writer_of: WriterOf = no_writer) -> Record:
+def normalize(record: RawRecord, writers: Writers = NOTHING_REGISTERED) -> Record:
     """The normalized record of one raw record; its value is in wire format.
 
     Raises:
         InvalidEvent: where the raw record is not what the ingress would have written.
     """
-    (outcome,) = _outcomes([record], writer_of, Counter())
+    (outcome,) = _outcomes([record], writers, Counter())
     if isinstance(outcome, InvalidEvent):
         raise outcome
     return outcome
 
 
-def _outcomes(
-    records: Sequence[RawRecord], writer_of: WriterOf, spared: Counter[Subject]
-) -> list[Record | InvalidEvent]:
+def _outcomes(records: Sequence[RawRecord], writers: Writers, spared: Counter[Subject]) -> list[Record | InvalidEvent]:
     """What became of each record.
 
     All envelopes come before all typed fields: in turn, the code of the one drives that of the other from the
     processor's cache, and both take half as long again.
     """
+    envelope_headers = writers.envelope_headers
     outcomes: dict[int, Record | InvalidEvent] = {}
     untyped: defaultdict[Writer, dict[int, _Untyped]] = defaultdict(dict)
     for place, record in enumerate(records):
         try:
-            found = _enveloped(record, writer_of)
+            found = _enveloped(record, writers, envelope_headers)
         except InvalidEvent as error:
             outcomes[place] = error
             continue
@@ -145,12 +139,12 @@ def _outcomes(
         else:
             outcomes[place] = found
     for writer, waiting in untyped.items():
-        outcomes |= _typed(writer, waiting, spared)
+        outcomes |= _typed(writer, waiting, spared, envelope_headers)
     return [outcomes[place] for place in range(len(records))]
 
 
 def _typed(
-    writer: Writer, waiting: dict[int, _Untyped], spared: Counter[Subject]
+    writer: Writer, waiting: dict[int, _Untyped], spared: Counter[Subject], envelope_headers: EnvelopeHeaders
 ) -> Iterator[tuple[int, Record | InvalidEvent]]:
     """The records of one writer; those without a required member are dead letters as far as there may be so many."""
     coerced = writer.coercion.apply_all([each.properties for each in waiting.values()])
@@ -160,14 +154,18 @@ def _typed(
     if to_spare:
         spared[writer.subject] += len(to_spare)
     for (place, each), typed in zip(waiting.items(), coerced, strict=True):
-        if place not in to_spare:
-            yield place, typed if isinstance(typed, InvalidEvent) else _with_typed_fields(each, typed)
+        if place in to_spare:
+            discards = [*each.discards, Discard("", "", "typed fields", f"{typed} {TOO_MANY}")]
+            yield place, _without_typed_fields(each.key, each.headers, each.envelope, discards, envelope_headers)
+        elif isinstance(typed, InvalidEvent):
+            yield place, typed
         else:
-            why = Discard("", "", "typed fields", f"{typed} {TOO_MANY}")
-            yield place, _without_typed_fields(each.key, each.headers, each.envelope, [*each.discards, why])
+            yield place, _with_typed_fields(each, typed, envelope_headers)
 
 
-def _enveloped(record: RawRecord, writer_of: WriterOf) -> Record | InvalidEvent | _Untyped:
+def _enveloped(
+    record: RawRecord, writers: Writers, envelope_headers: EnvelopeHeaders
+) -> Record | InvalidEvent | _Untyped:
     headers = dict(record.headers)
     event_id = _event_id(_header(headers, EVENT_ID))
     team = _team(_header(headers, TEAM))
@@ -201,25 +199,32 @@ def _enveloped(record: RawRecord, writer_of: WriterOf) -> Record | InvalidEvent 
         (TEAM, team.encode()),
         (RAW_OFFSET, b"%d" % record.offset),
     ]
-    writer = writer_of(team, event.event, record.timestamp) if event.kind in TYPED_KINDS else None
+    writer = writers(team, event.event, record.timestamp) if event.kind in TYPED_KINDS else None
     if writer is not None:
         return _Untyped(record.key, own, envelope, discards, event.properties_json.encode(), received_at, writer)
-    return _without_typed_fields(record.key, own, envelope, discards)
+    return _without_typed_fields(record.key, own, envelope, discards, envelope_headers)
 
 
-def _with_typed_fields(record: _Untyped, typed: Coerced) -> Record | InvalidEvent:
+def _with_typed_fields(record: _Untyped, typed: Coerced, envelope_headers: EnvelopeHeaders) -> Record | InvalidEvent:
     """Without them after all, where there is no room for them."""
     key, own, envelope, discards = record[:4]
     value, headers = join(record.writer.wire_header, envelope, discards + typed.discards, typed.body)
     if len(value) <= _room(key):
         return Record(key, value, [*own, *headers])
-    return _without_typed_fields(key, own, envelope, [*discards, _TOO_LARGE])
+    return _without_typed_fields(key, own, envelope, [*discards, _TOO_LARGE], envelope_headers)
 
 
 def _without_typed_fields(
-    key: bytes, own: list[tuple[str, bytes | None]], envelope: bytes, discards: list[Discard]
+    key: bytes,
+    own: list[tuple[str, bytes | None]],
+    envelope: bytes,
+    discards: list[Discard],
+    envelope_headers: EnvelopeHeaders,
 ) -> Record | InvalidEvent:
-    value, headers = join(DISCARDS_HEADER, envelope, discards, None) if discards else (envelope, [])
+    if discards:
+        value, headers = join(envelope_headers.with_discards, envelope, discards, None)
+    else:
+        value, headers = envelope_headers.bare + envelope, []
     if len(value) <= _room(key):
         return Record(key, value, [*own, *headers])
     return InvalidEvent(ErrorCode.TOO_LARGE, f"The normalized record would exceed {MAX_RECORD_BYTES} bytes.")

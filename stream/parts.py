@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from schemas.codec import SCHEMA_HEADER_BYTES
 from schemas.topics import DISCARDS, ENVELOPE_BYTES, TYPED_BYTES
 from schemas.values.avro_bytes import long_bytes, with_length
 from schemas.values.coerce import Discard
@@ -17,15 +16,14 @@ def join(
 
     Args:
         wire_header: of the value's schema.
-        envelope: in wire format.
+        envelope: its body.
         discards: what did not fit.
         typed: the bytes of the typed fields, where a schema wrote them.
     """
-    body = envelope[SCHEMA_HEADER_BYTES:]
-    headers = [(ENVELOPE_BYTES, b"%d" % len(body)), (DISCARDS, b"%d" % len(discards))]
+    headers = [(ENVELOPE_BYTES, b"%d" % len(envelope)), (DISCARDS, b"%d" % len(discards))]
     if typed is not None:
         headers.append((TYPED_BYTES, b"%d" % len(typed)))
-    return b"".join((wire_header, body, _array(discards), typed or b"")), headers
+    return b"".join((wire_header, envelope, _array(discards), typed or b"")), headers
 
 
 def _array(discards: Sequence[Discard]) -> bytes:

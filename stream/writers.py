@@ -5,16 +5,28 @@ certain is not used.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.codec import ENVELOPE_FIELDS, wire_header
 from schemas.logs import get_logger
-from schemas.registered import Registered, Subject, Version
+from schemas.registered import ENVELOPE, WITH_DISCARDS, Registered, Subject, Version
 from schemas.typed import SchemaError, parse_schema
 from schemas.values.coerce import Coercion
 from schemas.written import DISCARDS, typed_fields
 from stream.dead_letter_limit import NO_BOUNDS, Bounds, DeadLetterLimit
 
 _log = get_logger(__name__)
+
+
+class EnvelopeHeaders(NamedTuple):
+    """What stands before a body that no team's schema wrote.
+
+    Attributes:
+        bare: of an envelope and nothing else.
+    """
+
+    bare: bytes
+    with_discards: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +51,12 @@ class Writers:
         self._registered = registered
         self._bounds = bounds
         self._compiled: dict[int, tuple[Version, Writer | None]] = {}
+
+    @property
+    def envelope_headers(self) -> EnvelopeHeaders:
+        """As they are now; once for each run."""
+        bare, with_discards = (self._registered.envelope_id(number) for number in (ENVELOPE, WITH_DISCARDS))
+        return EnvelopeHeaders(wire_header(bare), wire_header(with_discards))
 
     def __call__(self, team: str, event: str, taken_at: int) -> Writer | None:
         """The writer of a team's event that Kafka took at this time, in milliseconds since 1970.

@@ -14,7 +14,7 @@ import requests
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from schemas.codec import ENVELOPE_CONTAINER, SCHEMA_HEADER_BYTES, encode_envelope
+from schemas.codec import ENVELOPE_CONTAINER, ENVELOPE_SCHEMA_ID, SCHEMA_HEADER_BYTES, encode_envelope, wire_header
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import Headers
 from sink.offsets import Note
@@ -34,7 +34,7 @@ def event_id(partition: int, raw_offset: int) -> str:
 
 def envelope(partition: int, raw_offset: int, team: str, **fields: object) -> bytes:
     """A normalized event in wire format; events lie in four months."""
-    return encode_envelope(
+    return wire_header(ENVELOPE_SCHEMA_ID) + encode_envelope(
         {
             "event_id": event_id(partition, raw_offset),
             "team": team,

@@ -10,9 +10,10 @@ import stream.app
 import stream.producer
 from schemas.schema_log import SchemaLog
 from stream.__main__ import main
-from stream.normalize import NormalizedRun, WriterOf, normalize_run
+from stream.normalize import NormalizedRun, normalize_run
 from stream.producer import Producer
 from stream.records import RawRecord, Record
+from stream.writers import Writers
 
 GOOD_RUNS = 3
 HANGING_PARTITION = 0
@@ -23,13 +24,13 @@ LATE_SECONDS = 6
 _runs = 0
 
 
-def _agent_raises(records: Sequence[RawRecord], writer_of: WriterOf) -> NormalizedRun:
+def _agent_raises(records: Sequence[RawRecord], writers: Writers) -> NormalizedRun:
     """A bug: the fourth run is one that the code cannot handle."""
     global _runs  # noqa: PLW0603 - one counter of one process
     _runs += 1
     if _runs > GOOD_RUNS:
         raise ZeroDivisionError("a bug in the agent")
-    return normalize_run(records, writer_of)
+    return normalize_run(records, writers)
 
 
 class _HangingProducer(Producer):

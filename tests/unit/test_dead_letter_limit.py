@@ -6,7 +6,7 @@ from stream.dead_letter_limit import MINUTE_MICROS, Bounds, DeadLetterLimit
 from stream.normalize import TOO_MANY, normalize_run
 from stream.writers import Writers
 from tests.typed import version
-from tests.unit.test_normalize_typed import REVENUE, WITH_DISCARDS, decoded, raw
+from tests.unit.test_normalize_typed import DISCARDS_SCHEMA, REVENUE, decoded, raw
 
 
 def test_limit_when_few_and_many_events_come() -> None:
@@ -33,6 +33,6 @@ def test_run_when_one_name_has_too_many_dead_letters() -> None:
 
     assert [len(run.dead_letters), run.spared] == [3, {Subject("demo", "e"): 2}]
     assert [schema_id(record.value or b"") for record in run.normalized] == [DISCARDS_SCHEMA_ID] * 2 + [1_001]
-    (why,) = decoded(run.normalized[0], WITH_DISCARDS)["discards"]
+    (why,) = decoded(run.normalized[0], DISCARDS_SCHEMA)["discards"]
     assert why["reason"].startswith("properties.revenue is missing")
     assert why["reason"].endswith(TOO_MANY)

@@ -3,7 +3,18 @@
 import pytest
 from msgspec.structs import replace
 
-from schemas.registered import Column, Registered, Subject, Version, decode_version, parse_subject
+from schemas.registered import (
+    ENVELOPE,
+    WITH_DISCARDS,
+    Column,
+    EnvelopeId,
+    Registered,
+    Subject,
+    Version,
+    decode_record,
+    decode_version,
+    parse_subject,
+)
 
 WRITER_SCHEMA = {"type": "record", "name": "Purchase", "fields": []}
 
@@ -66,3 +77,30 @@ def test_writes_when_versions_come_and_go() -> None:
     assert known.deleted
     assert registered.written_by(7) is None
     assert registered.writes("other", "Purchased an Item", 7) is None
+
+
+def test_record_when_its_key_tells_what_it_is() -> None:
+    """Ids of the envelope and versions come back as they went in; what is neither is told as such."""
+    given, registered = EnvelopeId(ENVELOPE, 70_000), version(1, 1001)
+
+    for each in (given, registered):
+        assert decode_record(each.key, each.encode()) == each
+    for value in (None, b"", b"{}", b'{"number":1,"id":0}', b'{"number":1,"id":4294967296}'):
+        with pytest.raises(ValueError, match="no id of an envelope"):
+            decode_record(given.key, value)
+    with pytest.raises(ValueError, match="no version"):
+        decode_record(b"something/else", given.encode())
+
+
+def test_envelope_ids_when_they_change() -> None:
+    """The last one counts; all that ever did are known, each for its own version of the envelope."""
+    registered = Registered()
+    current = []
+    for number in (2, 70_000, 2):
+        registered.apply_envelope(EnvelopeId(ENVELOPE, number))
+        current.append(registered.envelope_id(ENVELOPE))
+
+    assert current == [2, 70_000, 2]
+    assert [registered.is_envelope(ENVELOPE, number) for number in (1, 2, 3, 70_000)] == [True, True, False, True]
+    assert registered.envelope_id(WITH_DISCARDS) == 2
+    assert not registered.is_envelope(WITH_DISCARDS, 70_000)

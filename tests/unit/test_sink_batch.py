@@ -7,8 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ErrorCode
+from schemas.registered import ENVELOPE, WITH_DISCARDS, EnvelopeId, Registered
 from sink.batch import NOTHING, Batch, Collector, Limits, RowId
+from sink.inserts import Targets
+from sink.rows import is_known
 from tests.sink import Stored, envelope, event_id, headers
+from tests.typed import NOTHING_FITS, typed_record, version
 
 LIMITS = Limits(rows=3, bytes=1 << 20, age_seconds=1.0)
 CUT: dict[str, bytes | None] = {"envelope_bytes": b"3", "discards": b"1"}
@@ -139,6 +143,34 @@ def test_record_when_somebody_else_wrote_it(
     batch = collector.finish()
     assert [row.raw_offset for row in batch.rows] == [0, 2]
     assert [(refused.offset, refused.reason, refused.field) for refused in batch.refused] == [(1, reason, field)]
+
+
+def test_parts_when_ids_are_those_of_another_registry() -> None:
+    """A record's headers tell its parts, though its id once meant something else; records from before are read too."""
+    registered, by = Registered(), version("acme", writer_id=2)
+    value, cut = typed_record(by, 0, 3, {"revenue": 1.0}, [NOTHING_FITS])
+    typed = Stored(3, value, cut)
+    end = len(value) - int(dict(cut)["typed_bytes"] or b"")
+    cut_untyped = [each for each in cut[3:] if each[0] != "typed_bytes"]
+    misfit = Stored(2, b"\x00\x00\x00\x00\x01" + value[5:end], [*headers(0, 2, "acme"), *cut_untyped])
+    bare = Stored(1, b"\x00\x00\x01\x11\x70" + envelope(0, 1, "acme")[5:], headers(0, 1, "acme"))
+    assert not any(is_known(each, registered) for each in (bare, misfit, typed))
+
+    registered.apply(by, 0)
+    registered.apply_envelope(EnvelopeId(ENVELOPE, 70_000))
+    registered.apply_envelope(EnvelopeId(WITH_DISCARDS, 1))
+    assert all(is_known(each, registered) for each in (bare, misfit, typed))
+    collector = Collector(WIDE, 0, registered=registered)
+    collector.add([record(0, 0), bare, misfit, typed], now=0.0)
+    batch = collector.finish()
+
+    assert not batch.refused
+    inserts = Targets("warehouse", registered).inserts(batch)
+    assert [(each.target.kind, [row.offset for row in each.batch.rows]) for each in inserts] == [
+        ("typed", [3]),
+        ("discards", [2, 3]),
+        ("events", [0, 1, 2, 3]),
+    ]
 
 
 def test_split_when_one_row_is_to_be_found() -> None:
