@@ -67,6 +67,7 @@ class Runner:
         events = len(self._ledger.acknowledged())
         pipeline = self._pipeline
         before = await counts(pipeline)
+        began_ms = int(time.time() * 1_000)
         load = Load(pipeline.api_url, pipeline.kafka, pipeline.teams, self._ledger, self._random)
         sending = asyncio.gather(load.run(), change(pipeline.kafka, load.stopping))
         await self._progress(STEADY_SECONDS)
@@ -77,7 +78,7 @@ class Runner:
         stopped = time.monotonic()
         stuck = await self._drain()
         recovery = time.monotonic() - stopped
-        stuck += await self._replay()
+        stuck += await self._replay(began_ms)
         counted = Counted(before, await counts(pipeline), undisturbed=fault is NO_FAULT)
         teams = [team.slug for team in pipeline.teams]
         observed = await observe(pipeline.kafka, pipeline.clickhouse_url, teams, pipeline.schemas, counted)
@@ -89,15 +90,15 @@ class Runner:
             self._broken() + stuck + check(self._ledger, observed, ingress_repeats=pipeline.ingress_repeats),
         )
 
-    async def _replay(self) -> list[Violation]:
-        """What a schema refused that is gone by now."""
+    async def _replay(self, since_ms: int) -> list[Violation]:
+        """What a schema refused since then that is gone by now."""
         pipeline = self._pipeline
         settings = AuditSettings(
             kafka_bootstrap_servers=pipeline.kafka.kafka_bootstrap_servers,
             clickhouse_url=SecretStr(pipeline.clickhouse_url),
         )
         try:
-            await replay_refused(settings)
+            await replay_refused(settings, since_ms)
             await drained(pipeline.kafka, DRAIN_SECONDS)
         except (TimeoutError, Unavailable) as error:
             return [Violation("what was refused is replayed", str(error))]

@@ -20,7 +20,7 @@ from tests.services import eventually
 from tests.typed import publish, version
 
 CHANGE_SECONDS = 0.7
-REPLAY_SECONDS = 90
+REPLAY_SECONDS = 240
 # `noise` is never a number, so something of each event does not fit.
 FIELDS = [
     {"name": "number", "type": ["null", "long"], "default": None},
@@ -51,13 +51,14 @@ async def change(kafka: KafkaSettings, stopping: asyncio.Event) -> None:
                 await asyncio.sleep(CHANGE_SECONDS)
 
 
-async def replay_refused(settings: AuditSettings) -> None:
-    """Replay what the schema refused, until none of it is refused again."""
-    request = Request(Filters(reason=ErrorCode.MISSING_MEMBER.value), wait_seconds=REPLAY_SECONDS)
+async def replay_refused(settings: AuditSettings, since_ms: int) -> None:
+    """Replay what the schema refused since then, until none of it is refused again."""
+    filters = Filters(reason=ErrorCode.MISSING_MEMBER.value, since_ms=since_ms)
+    request = Request(filters, wait_seconds=REPLAY_SECONDS)
 
     async def none_left() -> bool:
         summary = await replay(settings, request, lambda _: True, lambda *_: None)
-        return not summary.sent
+        return summary.settled and not summary.refused_again
 
     await eventually(none_left, "no event is refused for its schema", REPLAY_SECONDS)
 
