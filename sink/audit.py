@@ -1,15 +1,16 @@
 """The audit's rules: which raw offsets of a partition went lost, and which are there twice.  Pure: no I/O, no clock.
 
 Raw offsets are contiguous, and each settled one is either one row of `warehouse.events`, physically, or a dead letter.
-Two things look like a violation and are none, which only the raw record's event id tells: ClickHouse has merged the row
-of a sender's retry into the row of its first sending; and a raw topic that was made anew counts from 0 again, so that
-rows of another event lie at the same offset.
+Three things look like a violation and are none, which only the raw record tells.  By its event id: ClickHouse has
+merged the row of a sender's retry into the row of its first sending; and a raw topic that was made anew counts from 0
+again, so that rows of another event lie at the same offset.  By its team and time: the row was past what they keep.
 """
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
@@ -40,10 +41,12 @@ class Count(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """What a raw record says of itself; `event_id` is None where it has no valid one."""
+    """What a raw record says of itself; `event_id` and `received_at` are None where it has no valid one."""
 
     event_id: str | None
     time_ms: int
+    team: str = ""
+    received_at: datetime | None = None
 
 
 class Violation(StrEnum):
@@ -71,11 +74,13 @@ class Evidence:
         raw: the raw records that are still there.
         rows: the event ids of the rows at each offset.
         stored: which of the raw records' event ids have a row, wherever.
+        past: the offsets of raw records that are older than what their team keeps, or kept.
     """
 
     raw: Mapping[int, Raw]
     rows: Mapping[int, Sequence[str]]
     stored: Collection[str]
+    past: Collection[int] = ()
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ class Result:
     Attributes:
         merged: offsets whose row was merged into that of another sending of the same event.
         foreign: rows of an event that is not the raw record's: another raw topic's.
+        deleted: offsets whose row was past what its team keeps.
     """
 
     offsets: int = 0
@@ -92,6 +98,7 @@ class Result:
     dead_letters: int = 0
     merged: int = 0
     foreign: int = 0
+    deleted: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, other: "Result") -> None:
@@ -101,6 +108,7 @@ class Result:
         self.dead_letters += other.dead_letters
         self.merged += other.merged
         self.foreign += other.foreign
+        self.deleted += other.deleted
         self.findings += other.findings
 
     def of(self, violation: Violation) -> list[Finding]:
@@ -215,6 +223,9 @@ def judge(offsets: Iterable[int], dead: Collection[int], evidence: Evidence) -> 
         result.foreign += len(ids) - own
         if not own and offset not in dead and raw.event_id in evidence.stored:
             result.merged += 1
+            continue
+        if not own and offset not in dead and offset in evidence.past:
+            result.deleted += 1
             continue
         for violation in _violations(own, is_dead=offset in dead):
             result.findings.append(Finding(violation, offset, raw.event_id, raw.time_ms))

@@ -7,12 +7,13 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from aiokafka import TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import ConsumerRecord
 
-from schemas.topics import EVENT_ID, RAW_OFFSET
+from schemas.topics import EVENT_ID, RAW_OFFSET, RECEIVED_AT, TEAM
 from sink.audit import Marks, Raw, Span, settled
 from sink.topic_log import TopicLog, translated
 
@@ -118,5 +119,17 @@ def _near(offsets: Sequence[int]) -> Iterator[list[int]]:
 
 def _raw(record: ConsumerRecord) -> Raw:
     """Ids are as ClickHouse spells them; what is none never had a row."""
-    text = (dict(record.headers).get(EVENT_ID) or b"").decode(errors="replace").lower()
-    return Raw(text if _UUID.fullmatch(text) else None, record.timestamp)
+    headers = dict(record.headers)
+    event_id, team, received_at = (
+        (headers.get(name) or b"").decode(errors="replace") for name in (EVENT_ID, TEAM, RECEIVED_AT)
+    )
+    known = event_id.lower() if _UUID.fullmatch(event_id.lower()) else None
+    return Raw(known, record.timestamp, team, _moment(received_at))
+
+
+def _moment(text: str) -> datetime | None:
+    """A time as headers have it."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,9 +1,11 @@
-"""What the audit asks of `warehouse.events`: the rows as they are stored, never through FINAL."""
+"""What the audit asks of ClickHouse: the rows as they are stored, never through FINAL, and how long they are kept."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
+from schemas.retention import Retention
 from sink.audit import BUCKET, Count, Span
+from sink.retention import RetentionTable
 from sink.writer import Writer
 
 _WITHIN = "_raw_partition = {partition:d} AND _raw_offset >= {span.start:d} AND _raw_offset < {span.stop:d}"
@@ -32,6 +34,7 @@ class AuditTable:
         self._writer = writer
         self._table = f"{database}.events"
         self._settings = settings or {}
+        self._retention = RetentionTable(writer, database)
 
     async def counts(self, partition: int, span: Span) -> dict[int, Count]:
         """Rows and different offsets of each bucket; one without rows is left out."""
@@ -64,6 +67,10 @@ class AuditTable:
             return set()
         listed = ",".join(f"'{event_id}'" for event_id in event_ids)
         return {event_id for (event_id,) in await self._ask(_STORED, event_ids=listed)}
+
+    async def retention(self) -> Retention:
+        """For how long teams keep their rows, and kept them."""
+        return await self._retention.read()
 
     async def _within(self, query: str, partition: int, span: Span, **values: object) -> list[list[str]]:
         within = _WITHIN.format(partition=partition, span=span)

@@ -1,6 +1,7 @@
 """Carries out the audit of a span of raw offsets: counts first, then a closer look where they leave a question."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from sink.audit import Evidence, Offsets, Raw, Result, Span, judge, questionable, suspicious
@@ -51,8 +52,21 @@ class Auditor:
             # Last: a merge between the two answers leaves one row of the event, and this finds it.
             gone = {raw[offset].event_id for offset in raw if offset not in dead}
             stored = await self._table.stored({event_id for event_id in gone if event_id is not None})
-            result.add(judge(some, dead, Evidence(raw, rows, stored)))
+            known = {at: {*rows.get(at, ()), *stored} for at in raw}
+            lost = {at: raw[at] for at in raw if at not in dead and raw[at].event_id not in known[at]}
+            result.add(judge(some, dead, Evidence(raw, rows, stored, await self._past(lost))))
         return result
+
+    async def _past(self, lost: Mapping[int, Raw]) -> set[int]:
+        """Which of these offsets may have had a row that its team no longer keeps."""
+        if not lost:
+            return set()
+        retention, now = await self._table.retention(), datetime.now(UTC)
+        return {
+            offset
+            for offset, raw in lost.items()
+            if raw.received_at is not None and retention.may_have_deleted(raw.team, raw.received_at, now)
+        }
 
     async def _look_into(self, partition: int, part: Span, dead: Collection[int]) -> Result:
         absent = await self._table.absent(partition, part)

@@ -7,7 +7,8 @@ from typing import NoReturn
 from schemas.ddl import team_statements, typed_statements, union_statement, warehouse_statements
 from schemas.logs import get_logger
 from schemas.registered import Registered, Version
-from sink.writer import MISSING_TABLE, SERVER, WarehouseUnavailable, Writer
+from sink.retention import RetentionTable
+from sink.writer import AUTHENTICATION, MISSING_TABLE, SERVER, WarehouseUnavailable, Writer
 
 log = get_logger(__name__)
 
@@ -21,6 +22,7 @@ class Tables:
         self._writer = writer
         self._database = database
         self._registered = registered or Registered()
+        self._retention = RetentionTable(writer, database)
         self._making = asyncio.Lock()
         self._made: set[str] = set()
         self._written: set[int] = set()
@@ -37,6 +39,7 @@ class Tables:
         async with self._making:
             if self._database not in self._made:
                 await self._make(self._database, warehouse_statements(self._database))
+                await self._keep()
             for team in sorted(set(teams) - self._made):
                 await self._make(team, team_statements(team, self._database))
             for writer_id in sorted(set(writer_ids) - self._written):
@@ -74,10 +77,23 @@ class Tables:
         subject = version.subject
         for statement in typed_statements(version, self._database):
             await self._writer.execute(statement)
+        await self._keep(f"{subject.team}.{version.table}")
         log.info("typed_table_ready", database=subject.team, table=version.table, version=version.number)
         majors = self._registered.of_event(subject)
         if any(each.subject.major > 1 for each in majors):
             await self._make_union(majors)
+
+    async def _keep(self, table: str | None = None) -> None:
+        """Give tables their retention; that it cannot be done is no reason to store no rows."""
+        try:
+            await self._retention.apply(table)
+        except WarehouseUnavailable as error:
+            if error.reason not in {AUTHENTICATION, SERVER, MISSING_TABLE}:
+                raise
+            log.warning(
+                "retention_not_applied", table=table, error=str(error),
+                todo="rows stay for too long: grant the sink's user ALTER TTL, ALTER SETTINGS, and start it again",
+            )  # fmt: skip
 
     async def _make_union(self, majors: list[Version]) -> None:
         """A convenience: rows are stored whether or not it can be made."""

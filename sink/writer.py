@@ -27,6 +27,7 @@ T = TypeVar("T")
 CONNECT_SECONDS = 5
 MISSING_TABLE = "missing_table"
 SERVER = "server"
+AUTHENTICATION = "authentication"
 LOG_EVERY_SECONDS = 60.0
 
 INSERT_SETTINGS = {
@@ -56,7 +57,7 @@ _STD_EXCEPTION = 1001  # what the Avro library raises comes out as this
 _REASONS = {
     # A database, a table, or a column of one.
     MISSING_TABLE: frozenset({16, 60, 81}),
-    "authentication": frozenset({192, 193, 194, 497, 516}),
+    AUTHENTICATION: frozenset({192, 193, 194, 497, 516}),
     "overloaded": frozenset({159, 202, 241, 252, 439}),
 }
 
@@ -256,7 +257,7 @@ class Outage:
             self._since, self._logged = None, 0.0
 
 
-_TODO = {"authentication": "set user and password in CLICKHOUSE_URL, and grant what the sink needs"}
+_TODO = {AUTHENTICATION: "set user and password in CLICKHOUSE_URL, and grant what the sink needs"}
 
 
 def _translate(error: Exception) -> WarehouseUnavailable | RejectedRows:

@@ -35,6 +35,7 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     UNAVAILABLE = 5
     LAST_OWNER = 6
+    NOT_CONFIRMED = 7
 
 
 def _slug(slug: str) -> str:

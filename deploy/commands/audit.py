@@ -25,8 +25,8 @@ Hold the raw topic against ClickHouse and the dead letters: each raw offset that
 warehouse or one dead letter.  Names every one that is missing, doubled (several rows), or both.  Changes nothing.
 
 Merged: a sender's retry whose row ClickHouse has merged into that of its first sending.  Foreign: rows of another raw
-topic, which was made anew since.  What runs from --data-dir is audited, unless KAFKA_BOOTSTRAP_SERVERS names another
-Kafka; then that, and CLICKHOUSE_URL with the sink's user.
+topic, which was made anew since.  Deleted: rows older than what their team keeps.  What runs from --data-dir is
+audited, unless KAFKA_BOOTSTRAP_SERVERS names another Kafka; then that, and CLICKHOUSE_URL with the sink's user.
 
 Exit codes: 0 clean, 1 violations found, 2 wrong usage or settings, 5 Kafka or ClickHouse does not answer.
 """
@@ -98,6 +98,7 @@ def _document(report: Report) -> dict[str, Any]:
         "dead_letters": result.dead_letters,
         "merged": result.merged,
         "foreign": result.foreign,
+        "deleted": result.deleted,
         **{violation.value: count for violation, count in report.violations.items()},
         "violations": [
             {"kind": kind, "offset": offset, "event_id": event_id, "received_at": time_text(time_ms)}
@@ -107,11 +108,12 @@ def _document(report: Report) -> dict[str, Any]:
 
 
 def _print(reports: Sequence[Report], *, clean: bool) -> None:
-    table = [("partition", "offsets", "rows", "dead letters", "merged", "foreign", *Violation)]
+    table = [("partition", "offsets", "rows", "dead letters", "merged", "foreign", "deleted", *Violation)]
     for report in reports:
         span, result = report.span, report.result
         offsets = f"{span.start} to {span.stop - 1}" if span.stop > span.start else "–"
-        numbers = (result.rows, result.dead_letters, result.merged, result.foreign, *report.violations.values())
+        known = (result.rows, result.dead_letters, result.merged, result.foreign, result.deleted)
+        numbers = (*known, *report.violations.values())
         table.append((str(report.partition), offsets, *map(str, numbers)))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:

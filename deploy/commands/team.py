@@ -1,4 +1,4 @@
-"""`events team`: teams, their web origins, and the log of who changed what."""
+"""`events team`: teams, their web origins, how long their rows are kept, and the log of who changed what."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands import retention
 from deploy.commands.accounts import Exit, Json, Row, Slug, end, help_text, now, print_all, print_one, run, say, text
 from ingress.accounts.access_log import AccessLog
 from ingress.accounts.actors import command_line
@@ -134,6 +135,9 @@ def grants(slug: Slug, *, as_json: Json = False) -> None:
     for statement in statements:
         typer.echo(f"{statement};")
     say(f"User {slug}_analyst, password {password}: it is shown this once, keep it safe.")
+
+
+app.command("retention", help=retention.HELP)(retention.retention)
 
 
 @app.command("log", help=help_text("team log acme --limit 20", "Show who changed what in the team, newest first."))

@@ -46,6 +46,7 @@ class Action(StrEnum):
     SESSIONS_CLOSED = "sessions_closed"
     SIGN_IN_FAILED = "sign_in_failed"
     SIGN_IN_LIMITED = "sign_in_limited"
+    RETENTION_CHANGED = "retention_changed"
     SCHEMA_REGISTERED = "schema_registered"
     SCHEMA_DELETED = "schema_deleted"
     SCHEMA_RULES_CHANGED = "schema_rules_changed"

@@ -32,6 +32,8 @@ class History:
         rows: offset and event id of each.
         wrong: what was planted.
         merged: offsets whose row went into another sending's.
+        deleted: offsets whose row was past what its team keeps.
+        past: offsets of which no row can be missed for that reason, whatever else there is of them.
     """
 
     span: Span
@@ -41,6 +43,8 @@ class History:
     wrong: set[tuple[Violation, int]]
     merged: int
     foreign: int
+    deleted: int
+    past: set[int]
 
 
 FATES = (
@@ -51,6 +55,7 @@ FATES = (
     "dead twice",
     "merged",
     "foreign too",
+    "deleted",
     "missing",
     "doubled",
     "both",
@@ -65,7 +70,8 @@ def histories(draw: Callable[..., list[str]]) -> History:
         st.lists(st.sampled_from(FATES), max_size=60) | st.lists(st.sampled_from(("row", "dead", "missing", "both")))
     )
     span = Span(3, 3 + len(fates))
-    history = History(span, {}, [(2, "first")], set(), set(), fates.count("merged"), fates.count("foreign too"))
+    merged, foreign, deleted = (fates.count(fate) for fate in ("merged", "foreign too", "deleted"))
+    history = History(span, {}, [(2, "first")], set(), set(), merged, foreign, deleted, set())
     for offset, fate in enumerate(fates, span.start):
         event_id = "first" if fate == "merged" else f"event {offset}"
         history.raw[offset] = Raw(event_id, offset)
@@ -75,6 +81,8 @@ def histories(draw: Callable[..., list[str]]) -> History:
             history.rows.append((offset, "of another topic"))
         if fate in {"dead", "dead twice", "both", "doubled, dead"}:
             history.dead.add(offset)
+        if fate != "missing":
+            history.past.add(offset)
         planted = {
             "missing": ["missing"],
             "doubled": ["doubled"],
@@ -102,10 +110,11 @@ def test_audit_when_losses_and_doubles_are_planted(history: History) -> None:
         dead = [offset for offset in history.dead if offset in range(*part)]
         asked = questionable(absent, doubled, dead)
         found = {offset: [name for at, name in history.rows if at == offset] for offset in asked}
-        result.add(judge(asked, dead, Evidence(history.raw, found, {name for _, name in history.rows})))
+        result.add(judge(asked, dead, Evidence(history.raw, found, {name for _, name in history.rows}, history.past)))
 
     assert {(finding.violation, finding.offset) for finding in result.findings} == history.wrong
-    assert (result.merged, result.foreign) == (history.merged, history.foreign)
+    counted = (result.merged, result.foreign, result.deleted)
+    assert counted == (history.merged, history.foreign, history.deleted)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_statements_when_rendered() -> None:
         "CREATE TABLE IF NOT EXISTS lake.events",
         "CREATE TABLE IF NOT EXISTS lake.dead_letters",
         "CREATE TABLE IF NOT EXISTS lake.discards",
+        "CREATE TABLE IF NOT EXISTS lake.retention",
         "CREATE DATABASE IF NOT EXISTS acme",
         "CREATE OR REPLACE VIEW acme.events DEFINER = CURRENT_USER SQL SECURITY DEFINER AS",
         "CREATE OR REPLACE VIEW acme.dead_letters DEFINER = CURRENT_USER SQL SECURITY DEFINER AS",
