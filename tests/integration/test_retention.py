@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,6 +96,11 @@ class Keeping:
         shared = [value(f"SELECT count() FROM {self.database}.{table} WHERE team = '{team}'") for table in SHARED]
         return [*map(int, shared), int(value(f"SELECT count() FROM {self.database}.`{team}.purchased_an_item`"))]
 
+    def ttl(self, table: str) -> str:
+        """What ClickHouse has for a table, with all else of its definition."""
+        named = f"database = '{self.database}' AND name = '{table}'"
+        return Warehouse(self.clickhouse).value(f"SELECT engine_full FROM system.tables WHERE {named}")
+
     async def merged(self) -> None:
         """Merge every part of every table that the sink made."""
         for table in (*SHARED, f"`{self.acme}.purchased_an_item`", f"`{self.globex}.purchased_an_item`"):
@@ -138,12 +143,10 @@ async def test_rows_when_a_retention_is_set(keeping: Keeping) -> None:
 
 
 async def test_table_when_it_is_made_later(keeping: Keeping) -> None:
-    """A retention may be set before there is any table; those that the sink makes then have it, a dropped one too."""
+    """A retention may be set before there is any table of the team; those that the sink makes then have it."""
     acme, globex = keeping.acme, keeping.globex
     keeping.retention(acme, "--days=30")
 
-    await keeping.tables(acme, globex)
-    await keeping.writer.execute(f"DROP TABLE {keeping.database}.events")
     await keeping.tables(acme, globex)
     await keeping.fill(acme)
     await keeping.fill(globex)
@@ -152,24 +155,64 @@ async def test_table_when_it_is_made_later(keeping: Keeping) -> None:
     assert (keeping.counts(acme), keeping.counts(globex)) == ([1] * 4, [2] * 4)
 
 
-async def test_retention_when_several_are_set_at_once(keeping: Keeping) -> None:
-    """None undoes another, and to set one again changes no table."""
+async def test_table_when_it_was_dropped(keeping: Keeping) -> None:
+    """The one that the sink makes in its place has the retention."""
     await keeping.tables(keeping.acme, keeping.globex)
-    both = ((keeping.acme, 30), (keeping.globex, 15))
+    keeping.retention(keeping.acme, "--days=30")
+    await keeping.writer.execute(f"DROP TABLE {keeping.database}.events")
 
-    await asyncio.gather(
-        *(asyncio.to_thread(keeping.retention, team, f"--days={days}") for team, days in both),
-    )
+    await keeping.tables(keeping.acme, keeping.globex)
+
+    assert keeping.acme in keeping.ttl("events")
+
+
+class Interrupted(Writer):
+    """A way into ClickHouse on which something else happens before the first change of a TTL."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def execute(self, statement: str) -> None:
+        """Run it, and what comes between."""
+        if self.meanwhile is not None and "MODIFY TTL" in statement:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        await super().execute(statement)
+
+
+async def test_retention_when_two_are_set_at_once(keeping: Keeping) -> None:
+    """Neither undoes the other; and to set one again changes no table."""
+    await keeping.tables(keeping.acme, keeping.globex)
+    one = RetentionTable(keeping.writer, keeping.database)
+    await one.set(keeping.acme, 30)
+
+    async def meanwhile() -> None:
+        await one.set(keeping.globex, 15)
+        await one.apply()
+
+    async with Interrupted(keeping.clickhouse, timeout_seconds=30) as interrupted:
+        interrupted.meanwhile = meanwhile
+        await RetentionTable(interrupted, keeping.database).apply()
+
+    for table in SHARED:
+        assert all(team in keeping.ttl(table) for team in (keeping.acme, keeping.globex))
     mutations = f"SELECT count() FROM system.mutations WHERE database = '{keeping.database}'"
     before = Warehouse(keeping.clickhouse).value(mutations)
     keeping.retention(keeping.acme, "--days=30")
-
     assert Warehouse(keeping.clickhouse).value(mutations) == before
-    value = Warehouse(keeping.clickhouse).value
-    ttl = value(f"SELECT engine_full FROM system.tables WHERE database = '{keeping.database}' AND name = 'events'")
-    assert f"{keeping.globex}\\'], team), toStartOfDay(received_at) + toIntervalDay(16)" in ttl
-    assert f"{keeping.acme}\\'], team), toStartOfDay(received_at) + toIntervalDay(31)" in ttl
-    assert (await RetentionTable(keeping.writer, keeping.database).read()).days(keeping.globex) == 15
+
+
+async def test_sink_when_a_table_cannot_follow(keeping: Keeping) -> None:
+    """It stores rows all the same; the command says why."""
+    await keeping.tables(keeping.acme)
+    await keeping.writer.execute(
+        f"CREATE TABLE {keeping.database}.`{keeping.acme}.by_hand` (n UInt8) ENGINE = MergeTree ORDER BY n"
+    )
+    await RetentionTable(keeping.writer, keeping.database).set(keeping.acme, 30)
+
+    await keeping.tables(keeping.acme)
+
+    done = keeping.run("team", "retention", keeping.acme, "--days=30")
+    assert (done.returncode, "by_hand" in done.stderr or "received_at" in done.stderr) == (5, True)
 
 
 async def test_command_when_it_cannot_do_it(keeping: Keeping) -> None:
