@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,17 +47,19 @@ class Keeping:
         """The warehouse's name."""
         return self.clickhouse.clickhouse_database
 
-    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run `events`, with nobody to be asked."""
+    def run(
+        self, *arguments: str, stdin: int = subprocess.DEVNULL, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `events`, by default with nobody to be asked."""
         env = {
             "ACCOUNTS_URL": f"sqlite:///{self.folder / 'accounts.db'}",
             "CLICKHOUSE_URL": self.clickhouse.clickhouse_url.get_secret_value(),
             "CLICKHOUSE_DATABASE": self.database,
-        } | env
+        } | dict(more or {})
         command = [str(EVENTS), *arguments]
         return subprocess.run(
             command, cwd=self.folder, env=os.environ | env, capture_output=True, text=True, check=False,
-            timeout=60, stdin=subprocess.DEVNULL,
+            timeout=60, stdin=stdin,
         )  # fmt: skip
 
     def retention(self, team: str, *options: str) -> dict[str, Any]:
@@ -222,15 +224,21 @@ async def test_command_when_it_cannot_do_it(keeping: Keeping) -> None:
     await keeping.fill(acme)
 
     unasked = keeping.run("team", "retention", acme, "--days=30")
+    there, terminal = os.openpty()
+    os.write(there, b"n\n")
+    refused = keeping.run("team", "retention", acme, "--days=30", stdin=terminal)
+    os.close(terminal)
+    os.close(there)
     ends = {
         keeping.run("team", "retention", *arguments).returncode: arguments
         for arguments in ((acme, "--days=13"), ("nobody", "--days=30"))
     }
-    away = keeping.run("team", "retention", acme, CLICKHOUSE_URL="http://127.0.0.1:1")
+    away = keeping.run("team", "retention", acme, more={"CLICKHOUSE_URL": "http://127.0.0.1:1"})
 
     assert unasked.returncode == 2
     told = f"4 rows of {acme} are older and would be deleted for good: 1 of {acme}.purchased_an_item, 1 of dead_letters"
     assert told in unasked.stderr
+    assert (refused.returncode, refused.stderr.endswith("Nothing was changed.\n")) == (7, True)
     assert keeping.retention(acme) == {"team": acme, "days": None, "set_at": None}
     assert list(ends) == [2, 4]
     assert (away.returncode, "ClickHouse" in away.stderr) == (5, True)
@@ -288,7 +296,7 @@ async def test_audit_and_sink_when_rows_were_deleted(kafka: KafkaSettings, keepi
                 await stored(12)
                 keeping.retention(keeping.acme, "--days=30", "--yes")
                 await stored(7)
-                audited = keeping.run("audit", "--json", **env)
+                audited = keeping.run("audit", "--json", more=env)
             await leave_open(kafka, Note(), [0])
             await write(records, keeping, range(12, 15), 0)
             with running_sink(
