@@ -39,7 +39,6 @@ class Tables:
         async with self._making:
             if self._database not in self._made:
                 await self._make(self._database, warehouse_statements(self._database))
-                await self._keep()
             for team in sorted(set(teams) - self._made):
                 await self._make(team, team_statements(team, self._database))
             for writer_id in sorted(set(writer_ids) - self._written):
@@ -70,6 +69,8 @@ class Tables:
     async def _make(self, name: str, statements: list[str]) -> None:
         for statement in statements:
             await self._writer.execute(statement)
+        if name == self._database:
+            await self._keep()
         self._made.add(name)
         log.info("tables_ready", database=name)
 

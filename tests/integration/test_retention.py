@@ -19,7 +19,7 @@ from schemas.topics import RECEIVED_AT, Headers
 from sink.offsets import Note
 from sink.retention import RetentionTable
 from sink.tables import Tables
-from sink.writer import Writer
+from sink.writer import WarehouseUnavailable, Writer
 from tests import docs
 from tests.integration.stream_harness import Broker, broker, stream
 from tests.integration.test_audit import GOOD, raw_headers
@@ -179,6 +179,24 @@ class Interrupted(Writer):
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         await super().execute(statement)
+
+
+async def test_table_when_clickhouse_goes_away(keeping: Keeping) -> None:
+    """A sink that could not give a table its retention does so when ClickHouse is back."""
+    await keeping.tables(keeping.acme)
+    await RetentionTable(keeping.writer, keeping.database).set(keeping.acme, 30)
+
+    async def away() -> None:
+        raise WarehouseUnavailable("connection", "it is away")
+
+    async with Interrupted(keeping.clickhouse, timeout_seconds=30) as interrupted:
+        interrupted.meanwhile = away
+        tables = Tables(interrupted, keeping.database)
+        with pytest.raises(WarehouseUnavailable):
+            await tables.ensure()
+        await tables.ensure()
+
+    assert all(keeping.acme in keeping.ttl(table) for table in SHARED)
 
 
 async def test_retention_when_two_are_set_at_once(keeping: Keeping) -> None:
