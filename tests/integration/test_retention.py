@@ -74,7 +74,7 @@ class Keeping:
         registered = Registered()
         ids = range(1_001, 1_001 + 2 * len(teams), 2)
         for team, writer_id in zip(teams, ids, strict=True):
-            registered.apply(version(team, writer_id=writer_id))
+            registered.apply(version(team, writer_id=writer_id), 0)
         await Tables(self.writer, self.database, registered).ensure(teams, ids)
 
     async def fill(self, team: str) -> None:
