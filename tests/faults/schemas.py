@@ -20,7 +20,7 @@ from tests.services import eventually
 from tests.typed import publish, version
 
 CHANGE_SECONDS = 0.7
-REPLAY_SECONDS = 240
+REPLAY_SECONDS = 120
 # `noise` is never a number, so something of each event does not fit.
 FIELDS = [
     {"name": "number", "type": ["null", "long"], "default": None},
