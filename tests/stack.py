@@ -46,10 +46,10 @@ class Stack:
 
 
 @contextmanager
-def running_stack(data_dir: Path) -> Iterator[Stack]:
-    """`events up --detach` on free ports; `events down` at the end."""
+def running_stack(data_dir: Path, **settings: str) -> Iterator[Stack]:
+    """`events up --detach` on free ports, with more settings; `events down` at the end."""
     where = ["--data-dir", str(data_dir)]
-    _events("up", "--detach", *where, *free_ports())
+    _events("up", "--detach", *where, *free_ports(), env=settings)
     try:
         yield attached(data_dir)
     finally:

@@ -23,7 +23,7 @@ STOP_ORDER: tuple[tuple[tuple[str, ...], float], ...] = (
 PROCESSES = ("kafka", "clickhouse", "ingress", "stream", "sink", "console")
 _OURS = ("ingress", "stream", "sink", "console")
 _OWN = ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL", "ACCOUNTS_URL", "CONSOLE_URL")
-_SECRETS = frozenset({*_OWN, "KAFKA_SASL_PASSWORD"})
+_SECRETS = frozenset({*_OWN, "KAFKA_SASL_PASSWORD", "SCHEMA_REGISTRY_USER", "SCHEMA_REGISTRY_PASSWORD"})
 _LOOPBACK = {"localhost": HOST, "[::1]": HOST, "0.0.0.0": HOST}
 
 

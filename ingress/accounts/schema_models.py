@@ -12,20 +12,22 @@ class SchemaCounter(Base):
     """One row: who locks it is the only one who registers.
 
     Attributes:
-        next_id: of what is registered next, or written by it.
+        next_id: of what is registered next, or written by it; where another registry gives the ids, a stamp alone.
+        mirrors: the host of another registry, once the schemas are its; None for our own.
     """
 
     __tablename__ = "schema_counter"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     next_id: Mapped[int] = mapped_column()
+    mirrors: Mapped[str | None] = mapped_column(String(300), default=None)
 
 
 class SchemaText(Base):
     """A schema that was registered, under any number of subjects.
 
     Attributes:
-        digest: SHA-256 of what it says, however it is written.
+        digest: SHA-256 of what it says, however it is written; of another registry's, with its id.
         text: as it was first sent.
     """
 

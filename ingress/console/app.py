@@ -1,5 +1,6 @@
 """The wiring of the console: what it is made of, and in which order it starts and stops."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,7 +28,9 @@ from ingress.console.throttle import Throttle
 from ingress.lifecycle import first, running, stop_signal
 from ingress.registry import routes as registry_routes
 from ingress.registry.entrance import PREFIX, Entrance
+from ingress.registry.external import ExternalRegistry
 from ingress.registry.handlers import Registry
+from ingress.registry.mirror import Mirror
 from ingress.registry.publisher import Publisher
 from ingress.registry.store import SchemaStore
 from schemas.errors import Unavailable
@@ -51,25 +54,39 @@ async def serve(settings: ConsoleSettings) -> None:
         todo = "browsers keep no cookie of such an address, so nobody can sign in: put TLS in front"
         _log.warning("console_url_without_tls", url=settings.console_url, todo=todo)
     url = settings.accounts_url.get_secret_value()
-    try:
-        await migrate(url)
-    except Unavailable as error:
-        _log.warning("accounts_unavailable", reason=str(error))
+    external = ExternalRegistry(settings) if settings.schema_registry_url else None
+    async with Database(url) as database:
+        try:
+            await migrate(url)
+            await SchemaStore(database).claim(external.host if external else None)
+        except Unavailable as error:
+            _log.warning("accounts_unavailable", reason=str(error))
+        await _serve(settings, database, external, stop)
+    _log.info("stopped")
+
+
+async def _serve(
+    settings: ConsoleSettings, database: Database, external: ExternalRegistry | None, stop: asyncio.Event
+) -> None:
     async with (
-        Database(url) as database,
         health_listener(
             settings.metrics_host, settings.console_metrics_port, "CONSOLE_METRICS_PORT", lambda: not stop.is_set()
         ),
     ):
         services = make_services(settings, database)
-        api = Registry(services.schemas, services.publisher)
-        registry = registry_routes.application(api, Entrance(services.accounts))
+        store, publisher = services.schemas, services.publisher
+        entrance, work = Entrance(services.accounts), [publisher.run()]
+        if external is None:
+            registry = registry_routes.application(Registry(store, publisher), entrance)
+        else:
+            registry = registry_routes.application_elsewhere(external.host, entrance)
+            rest_seconds = settings.schema_registry_poll_seconds
+            work.append(Mirror(external, store, services.accounts, publisher, rest_seconds).run())
         app = application(services, routes(services), registry)
-        async with services.live, running(services.publisher.run()) as background, _listening(app, settings):
+        async with services.live, running(*work) as background, _listening(app, settings):
             _log.info("listening", host=settings.console_host, port=settings.console_port)
             await first(stop, background)
             _log.info("stopping")
-    _log.info("stopped")
 
 
 def make_services(settings: ConsoleSettings, database: Database) -> Services:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from ingress.accounts.settings import AccountsSettings
 from ingress.console.live.settings import LiveSettings
+from ingress.registry.settings import RegistrySettings
 from schemas.settings import Settings
 
 
@@ -22,7 +23,7 @@ def _origin_only(url: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin_only)]
 
 
-class ConsoleSettings(Settings, LiveSettings, AccountsSettings):
+class ConsoleSettings(Settings, LiveSettings, AccountsSettings, RegistrySettings):
     """What `python -m ingress.console` reads from the environment."""
 
     console_host: str = Field("127.0.0.1", description="address of the console's listener")

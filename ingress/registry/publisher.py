@@ -1,20 +1,23 @@
 """Publishes versions to `events.schemas`: the registry's only module that knows aiokafka.
 
 Invariant: the versions of a subject are published in the order of their registration, each after the one before it was
-acknowledged.  Kafka is not connected to before there is something to publish.
+acknowledged, and after the envelope's ids where another registry gives them.  Kafka is not connected to before there is
+something to publish.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingress.backoff import pause_seconds
-from ingress.registry.store import Pending, SchemaStore
+from ingress.registry.store import SchemaStore
 from schemas.cancellation import told_apart
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
+from schemas.registered import EnvelopeId, Version
 from schemas.settings import KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES
 
@@ -50,6 +53,11 @@ class Publisher:
         self._kafka: Any = None
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        self._envelope_ids: Sequence[EnvelopeId] = ()
+
+    def publish_first(self, envelope_ids: Sequence[EnvelopeId]) -> None:
+        """Have these ids published before anything else, again where they were before."""
+        self._envelope_ids = envelope_ids
 
     async def published(self, seconds: float) -> None:
         """Wait until all has been published that is committed now; `run` does it.
@@ -93,15 +101,15 @@ class Publisher:
         Raises:
             Unavailable: where Kafka or the database does not answer.
         """
+        envelope_ids = self._envelope_ids
+        for each in envelope_ids:
+            await self._send(each)
+        if self._envelope_ids is envelope_ids:
+            self._envelope_ids = ()
         for pending in await self._store.pending():
-            try:
-                await self._send(pending)
-            except (KafkaError, OSError, TimeoutError, RuntimeError) as error:
-                # RuntimeError is uvloop's word for a connection that was closed: aiokafka writes without asking.
-                await self.close()
-                raise Unavailable(f"Kafka at {self._settings.kafka_bootstrap_servers}: {error!r}") from error
-            await self._store.mark_published(pending)
             version = pending.version
+            await self._send(version)
+            await self._store.mark_published(pending)
             _log.info("schema_published", subject=str(version.subject), version=version.number, deleted=version.deleted)
 
     async def close(self) -> None:
@@ -114,20 +122,28 @@ class Publisher:
             except (KafkaError, OSError, TimeoutError, RuntimeError) as error:
                 _log.debug("kafka_not_left", reason=repr(error))
 
-    async def _send(self, pending: Pending) -> None:
-        version, topic = pending.version, self._settings.topics.schemas
-        with told_apart():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                if self._kafka is None:
-                    self._kafka = AIOKafkaProducer(
-                        **self._settings.kafka_options(),
-                        client_id="events-registry",
-                        acks="all",
-                        max_request_size=_MAX_REQUEST_BYTES,
-                        request_timeout_ms=REQUEST_MILLISECONDS,
-                    )
-                    await self._kafka.start()
-                await self._kafka.send_and_wait(topic, version.encode(), version.key, PARTITION)
+    async def _send(self, record: Version | EnvelopeId) -> None:
+        try:
+            with told_apart():
+                await self._send_now(record)
+        except (KafkaError, OSError, TimeoutError, RuntimeError) as error:
+            # RuntimeError is uvloop's word for a connection that was closed: aiokafka writes without asking.
+            await self.close()
+            raise Unavailable(f"Kafka at {self._settings.kafka_bootstrap_servers}: {error!r}") from error
+
+    async def _send_now(self, record: Version | EnvelopeId) -> None:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            if self._kafka is None:
+                self._kafka = AIOKafkaProducer(
+                    **self._settings.kafka_options(),
+                    client_id="events-registry",
+                    acks="all",
+                    max_request_size=_MAX_REQUEST_BYTES,
+                    request_timeout_ms=REQUEST_MILLISECONDS,
+                )
+                await self._kafka.start()
+            topic = self._settings.topics.schemas
+            await self._kafka.send_and_wait(topic, record.encode(), record.key, PARTITION)
 
     def _answer(self, waiting: list[asyncio.Future[None]]) -> None:
         for asking in waiting:

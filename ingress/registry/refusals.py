@@ -51,6 +51,11 @@ class Refused(PipelineError):
         self.details = tuple(details)
 
 
+def elsewhere(registry: str | None) -> str:
+    """What is said where schemas are not registered here."""
+    return f"Schemas are registered at {registry or 'the console'}, with the clients of that registry."
+
+
 def no_subject(subject: object) -> Refused:
     """There is none, or none that the caller may know of."""
     return Refused(Code.SUBJECT_NOT_FOUND, f"Subject '{subject}' not found.")

@@ -1,9 +1,14 @@
 """Every address of the registry; `tests/integration/test_registry.py` tries each of them."""
 
-from aiohttp import web
+from typing import NoReturn
 
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ingress.accounts.errors import NotFound
 from ingress.registry.entrance import Entrance
 from ingress.registry.handlers import Registry
+from ingress.registry.refusals import elsewhere
 
 _VERSION = "/subjects/{subject}/versions/{version}"
 
@@ -40,3 +45,13 @@ def application(registry: Registry, entrance: Entrance) -> web.Application:
     ):
         app.router.add_route(method, path, handler)
     return app
+
+
+def application_elsewhere(registry: str, entrance: Entrance) -> web.Application:
+    """Says to whoever holds a token where schemas are registered instead."""
+
+    @web.middleware
+    async def say_where(request: web.Request, handler: Handler) -> NoReturn:  # noqa: ARG001 - aiohttp's names
+        raise NotFound(elsewhere(registry))
+
+    return web.Application(middlewares=[entrance.answer_errors, entrance.find_holder, say_where])

@@ -7,7 +7,9 @@ whoever comes later finds what is still to be published.
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -21,10 +23,12 @@ from ingress.accounts.schema_models import SchemaCounter, SchemaSubject, SchemaT
 from ingress.accounts.teams import find_team
 from ingress.registry.draft import Draft, Known, digest, draft, parsed, same
 from ingress.registry.levels import DEFAULT_LEVEL, Level, Mode
+from ingress.registry.refusals import Code, Refused, elsewhere
 from ingress.registry.subjects import Held, SubjectState, to_delete
 from schemas.errors import Unavailable
 from schemas.field_types import TypedSchema
 from schemas.registered import Subject, Version, decode_version, parse_subject
+from schemas.settings import SettingsError
 
 MAX_TRIES = 10
 
@@ -34,6 +38,18 @@ class Pending(NamedTuple):
 
     version: Version
     revision: int
+
+
+class Ids(NamedTuple):
+    """The ids of a version.
+
+    Attributes:
+        id: of what was registered.
+        writer_id: of what the stream writes by it.
+    """
+
+    id: int
+    writer_id: int
 
 
 class Registration(NamedTuple):
@@ -100,6 +116,70 @@ class SchemaStore:
         schema = await asyncio.to_thread(parsed, text)
         state, known, _ = await self._known(subject)
         return await asyncio.to_thread(_next, subject, text, schema, state, known)
+
+    async def claim(self, registry: str | None) -> None:
+        """Say which registry the schemas are of, before any work on them: the host of another one, or None for ours.
+
+        Raises:
+            SettingsError: where they are of ours, and another one is to give ids, or the other way round.
+        """
+        async with self._database.writing() as session:
+            counter = await _locked(session)
+            has_own = counter.mirrors is None and await session.scalar(select(SchemaVersion.writer_id).limit(1))
+            if registry and has_own:
+                words = "the accounts database holds schemas of the console's own registry, whose ids mean others there"
+                raise SettingsError(f"SCHEMA_REGISTRY_URL must not be set: {words}.")
+            if counter.mirrors and not registry:
+                raise SettingsError(
+                    f"SCHEMA_REGISTRY_URL must be set: the schemas are of the one at {counter.mirrors}."
+                )
+            counter.mirrors = registry
+
+    async def draft_for(self, subject: Subject, text: str, level: Level) -> tuple[Draft, int]:
+        """What another registry's schema becomes as the next version of a subject, and the stamp for `keep`.
+
+        Raises:
+            Refused: where it may not be, saying why.
+            NotFound: where there is no such team.
+        """
+        schema = await asyncio.to_thread(parsed, text)
+        _, known, stamp = await self._known(subject, mirrored=True)
+        return await asyncio.to_thread(draft, subject, text, schema, replace(known, level=level)), stamp
+
+    async def keep(self, made: Draft, ids: Ids, stamp: int, now: datetime, actor: Actor) -> Version | None:
+        """Add a version that another registry has; None where somebody has added something since it was drafted.
+
+        Raises:
+            Refused: where another version is written by the same id.
+        """
+        async with self._database.writing() as session:
+            counter = await _locked(session)
+            if counter.next_id != stamp:
+                return None
+            counter.next_id += 1
+            if (other := await session.get(SchemaVersion, ids.writer_id)) is not None:
+                words = f"{other.subject}, version {other.number}, is written by the id {ids.writer_id} already"
+                raise Refused(Code.NOT_PERMITTED, f"{words}: the registry gives ids a second time.")
+            if await session.get(SchemaText, ids.id) is None:
+                of_it = sha256(f"{ids.id} {made.text}".encode()).digest()
+                session.add(SchemaText(id=ids.id, digest=of_it, text=made.text))
+            return await _insert(session, made, ids, now, actor)
+
+    async def take_back(self, version: Version, now: datetime, actor: Actor) -> None:
+        """Use a version again that was deleted."""
+        subject = str(version.subject)
+        change = {"deleted_at": None, "hidden": False, "revision": SchemaVersion.revision + 1}
+        async with self._database.writing() as session:
+            of_it = SchemaVersion.writer_id == version.writer_id
+            await session.execute(update(SchemaVersion).where(of_it).values(**change))
+            action, detail = Action.SCHEMA_REGISTERED, f"version {version.number}, again"
+            note(session, action, now, actor, team=version.subject.team, subject=subject, detail=detail)
+
+    async def live_names(self) -> set[str]:
+        """The names of all teams' subjects that have a version that is not deleted."""
+        query = select(SchemaVersion.subject).where(SchemaVersion.deleted_at.is_(None)).distinct()
+        async with self._database.reading() as session:
+            return set((await session.scalars(query)).all())
 
     async def subjects(self, team: str) -> list[SubjectState]:
         """All subjects of a team, by name, with all that they ever held."""
@@ -209,11 +289,14 @@ class SchemaStore:
         async with self._database.writing() as session:
             await session.execute(update(SchemaVersion).where(of_it).values(published=pending.revision))
 
-    async def _known(self, subject: Subject) -> tuple[SubjectState, Known, int]:
+    async def _known(self, subject: Subject, *, mirrored: bool = False) -> tuple[SubjectState, Known, int]:
         """What counts for a new version, and the stamp of that."""
         async with self._database.reading() as session:
             await find_team(session, subject.team)
-            stamp = (await session.scalars(select(SchemaCounter.next_id))).one()
+            counter = (await session.scalars(select(SchemaCounter))).one()
+            if (counter.mirrors is not None) != mirrored:
+                raise Refused(Code.NOT_PERMITTED, elsewhere(counter.mirrors))
+            stamp = counter.next_id
             rows = await session.execute(
                 select(SchemaSubject.name, SchemaSubject.table_name).where(SchemaSubject.team == subject.team)
             )
@@ -233,9 +316,8 @@ class SchemaStore:
 
     async def _add(self, made: Draft, schema: TypedSchema, stamp: int, now: datetime, actor: Actor) -> Version | None:
         """Add a version; None where somebody has registered something since it was drafted."""
-        subject = str(made.subject)
         async with self._database.writing() as session:
-            counter = (await session.scalars(select(SchemaCounter).with_for_update())).one()
+            counter = await _locked(session)
             if counter.next_id != stamp:
                 return None
             wanted = digest(schema)
@@ -244,23 +326,30 @@ class SchemaStore:
                 schema_id, counter.next_id = counter.next_id, counter.next_id + 1
                 session.add(SchemaText(id=schema_id, digest=wanted, text=made.text))
             writer_id, counter.next_id = counter.next_id, counter.next_id + 1
-            version = made.version(schema_id, writer_id)
-            if await session.get(SchemaSubject, subject) is None:
-                session.add(SchemaSubject(name=subject, team=made.subject.team, table_name=made.table))
-            await session.flush()
-            record = version.encode().decode()
-            row = SchemaVersion(
-                writer_id=writer_id,
-                subject=subject,
-                number=made.number,
-                schema_id=schema_id,
-                created_at=now,
-                record=record,
-            )
-            session.add(row)
-            detail = f"version {made.number}, id {schema_id}, table {made.table}"
-            note(session, Action.SCHEMA_REGISTERED, now, actor, team=made.subject.team, subject=subject, detail=detail)
-        return version
+            return await _insert(session, made, Ids(schema_id, writer_id), now, actor)
+
+
+async def _locked(session: AsyncSession) -> SchemaCounter:
+    return (await session.scalars(select(SchemaCounter).with_for_update())).one()
+
+
+async def _insert(session: AsyncSession, made: Draft, ids: Ids, now: datetime, actor: Actor) -> Version:
+    version, subject, team = made.version(*ids), str(made.subject), made.subject.team
+    if await session.get(SchemaSubject, subject) is None:
+        session.add(SchemaSubject(name=subject, team=team, table_name=made.table))
+    await session.flush()
+    row = SchemaVersion(
+        writer_id=ids.writer_id,
+        subject=subject,
+        number=made.number,
+        schema_id=ids.id,
+        created_at=now,
+        record=version.encode().decode(),
+    )
+    session.add(row)
+    detail = f"version {made.number}, id {ids.id}, table {made.table}"
+    note(session, Action.SCHEMA_REGISTERED, now, actor, team=team, subject=subject, detail=detail)
+    return version
 
 
 def _next(subject: Subject, text: str, schema: TypedSchema, state: SubjectState, known: Known) -> Draft | Version:

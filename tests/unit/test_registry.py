@@ -19,7 +19,10 @@ from ingress.registry.draft import (
 from ingress.registry.levels import Level, Mode, parse_level, parse_mode
 from ingress.registry.refusals import Code, Refused
 from ingress.registry.subjects import Held, SubjectState, to_delete
+from ingress.registry.written import ENVELOPE_SUBJECT, envelope_schemas, mirrored, written_subject
 from schemas.registered import Column, Subject, Version, decode_version
+from stream.dead_letter_limit import NO_BOUNDS
+from stream.writers import compiled
 from tests.accounts import NOW
 
 ORDER = Subject("acme", "Purchased an Item")
@@ -326,3 +329,28 @@ def test_deletion_when_asked_for(
     with pytest.raises(Refused) as refused:
         to_delete(state(*kinds), asked, permanent=permanent)
     assert refused.value.code is outcome
+
+
+def test_writer_schemas_when_registered_elsewhere() -> None:
+    """Equal schemas have writer schemas of their own, by which the stream writes; no field of ours has a default."""
+    first, second = (
+        mirrored(drafted(text(REVENUE), subject=subject), number)
+        for subject, number in ((ORDER, 1), (Subject("acme", "Returned an Item"), 7))
+    )
+
+    assert first.writer_schema != second.writer_schema
+    assert (second.number, second.writer_schema["doc"].endswith("acme.Returned an Item, version 7")) == (7, True)
+    assert compiled(first.version(3, 4), NO_BOUNDS).wire_header == b"\0\0\0\0\4"
+    defaults = [field["name"] for field in first.writer_schema["fields"] if "default" in field]
+    assert defaults == ["revenue"]
+    for schema in envelope_schemas().values():
+        assert not any("default" in field for field in schema["fields"])
+
+
+@pytest.mark.parametrize(
+    "subject", [ENVELOPE_SUBJECT, written_subject(ORDER), written_subject(Subject("acme", "e", 2))]
+)
+def test_subject_when_it_is_the_mirrors_own(subject: str) -> None:
+    """No team's event is called so: the mirror never takes what it has registered itself."""
+    with pytest.raises(Refused):
+        checked_subject(subject)
