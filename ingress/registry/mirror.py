@@ -6,6 +6,7 @@ over, and looked at again with the next pass; nothing there ends the mirror.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -72,7 +73,9 @@ class Mirror:
                         todo = "nothing is lost: what is registered here holds, and it is tried until it succeeds"
                         _log.warning("registry_not_mirrored", reason=str(error), todo=todo)
                     failures += 1
+                    # It may come back as another one.
                     self._greeted = False
+                    self._settled.clear()
                     await asyncio.sleep(pause_seconds(failures))
                     continue
                 if failures:
@@ -122,16 +125,19 @@ class Mirror:
         """Bring a subject to these versions; whether it is there now."""
         state = await self._store.subject(str(subject)) or SubjectState(str(subject), ())
         held = {each.version.number: each.version for each in state.held}
-        live = {version.number for version in state.live}
+        live = {version.number: version for version in state.live}
+        gone, new = live.keys() - set(numbers), set(numbers) - live.keys()
+        # The stream writes by the last one.
+        if (last := max(live.keys() - gone, default=None)) and not await self._is_there(live[last]):
+            gone.add(last)
+            new.add(last)
+        # What is gone first, as a new version has to be compatible with what is not.
+        for number in sorted(gone):
+            await self._delete(live[number])
         settled = True
-        # What is deleted first, as a new version has to be compatible with what is not.
-        for number in [*sorted(live.difference(numbers)), *sorted(set(numbers) - live)]:
+        for number in sorted(new):
             try:
-                if number in live:
-                    await self._store.delete(subject, str(number), _now(), self._actor, permanent=False)
-                    _log.info("schema_mirrored", subject=str(subject), version=number, deleted=True)
-                else:
-                    settled &= await self._take(subject, number, held.get(number))
+                settled &= await self._take(subject, number, held.get(number))
             except (Refused, NotFound) as error:
                 settled = False
                 refused.add((subject, number))
@@ -144,7 +150,7 @@ class Mirror:
         if found is None:
             return False
         if deleted is not None:
-            await self._take_back(deleted, found.id)
+            await self._take_back(deleted)
             return True
         level = await self._registry.level(str(subject))
         made, stamp = await self._store.draft_for(subject, found.text, level)
@@ -156,11 +162,28 @@ class Mirror:
         _log.info("schema_mirrored", subject=str(subject), version=number, deleted=False, notes=list(made.notes))
         return True
 
-    async def _take_back(self, version: Version, schema_id: int) -> None:
+    async def _is_there(self, version: Version) -> bool:
+        """Whether the registry has a version by the ids that it has here."""
+        try:
+            found = await self._registry.version(str(version.subject), version.number)
+            if found is None or found.id != version.id:
+                return False
+            ours = await self._registry.register(written_subject(version.subject), version.writer_schema)
+        except Refused:
+            return False
+        return ours == version.writer_id
+
+    async def _delete(self, version: Version) -> None:
+        subject, number = version.subject, version.number
+        # Another console may have been first.
+        with suppress(Refused):
+            await self._store.delete(subject, str(number), _now(), self._actor, permanent=False)
+            _log.info("schema_mirrored", subject=str(subject), version=number, deleted=True)
+
+    async def _take_back(self, version: Version) -> None:
         """A registry that lost its versions, or hid them, has them again."""
         subject, number = str(version.subject), version.number
-        writer_id = await self._registry.register(written_subject(version.subject), version.writer_schema)
-        if (schema_id, writer_id) != (version.id, version.writer_id):
+        if not await self._is_there(version):
             words = f"Subject '{subject}' had another version {number} before, which records name"
             raise Refused(Code.NOT_PERMITTED, f"{words}: register it once more, so that it has a number of its own.")
         await self._store.take_back(version, _now(), self._actor)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from tests.apicurio import Apicurio, running_apicurio
 from tests.console import Console, running_console
 from tests.integration.test_registered_commands import events
 from tests.integration.test_schema_journey import exists, normalized
-from tests.services import eventually, free_port, wait_until
+from tests.services import eventually, free_port, paused, wait_until
 from tests.stack import Stack, running_stack
 
 NOTE = {"name": "note", "type": ["null", "string"], "default": None}
@@ -129,11 +129,12 @@ class Mirroring:
 
         await eventually(known, f"stream and sink know {expected}")
 
-    async def says(self, event: str) -> list[dict[str, Any]]:
-        """Wait until the console has logged something by this name; all of that."""
+    async def says(self, event: str, times: int = 1) -> list[dict[str, Any]]:
+        """Wait until the console has logged something by this name so often; all of that."""
 
         async def logged() -> list[dict[str, Any]]:
-            return [line for line in logs(self.console.log) if line["event"] == event]
+            found = [line for line in logs(self.console.log) if line["event"] == event]
+            return found if len(found) >= times else []
 
         return await eventually(logged, f"the console says {event}")
 
@@ -192,13 +193,15 @@ async def test_registry_when_it_lost_everything(kafka: KafkaSettings, tmp_path: 
                 second.register(subject, ORDER)
                 await mirror.come_to((subject, 1, False))
                 second.stop()
-            with running_apicurio(tmp_path / "third", port) as third:
-                third.register("foreign", FOREIGN)
-                await mirror.come_to((subject, 1, True))
-                third.register(subject, ORDER)
+            await mirror.says("registry_not_mirrored", 2)
+            with ExitStack() as stack:
+                with paused(mirror.console.running.pid):
+                    third = stack.enter_context(running_apicurio(tmp_path / "third", port))
+                    third.register("foreign", FOREIGN)
+                    third.register(subject, ORDER)
                 (refused,) = await mirror.says("schema_refused")
                 assert "another version 1 before" in refused["reason"]
-                assert await mirror.versions() == [(subject, 1, True)]
+                await mirror.come_to((subject, 1, True))
 
 
 async def test_console_when_schemas_are_registered_elsewhere(kafka: KafkaSettings, tmp_path: Path) -> None:
