@@ -39,7 +39,9 @@ INGRESS_READY = Gauge("eventsapi_ingress_ready", "Workers of the ingress that ar
 # console
 CONSOLE_SIGN_INS = Counter("eventsapi_console_sign_ins", "Tries to sign in: ok, failed or limited", ["outcome"])
 
-SCHEMA_REGISTRY_AWAY = Gauge("eventsapi_schema_registry_away", "1 while the one at SCHEMA_REGISTRY_URL does not answer")
+SCHEMA_MIRROR_WAITS = Gauge(
+    "eventsapi_schema_mirror_waits", "1 while the mirror waits for SCHEMA_REGISTRY_URL, the accounts database or Kafka"
+)
 SCHEMA_VERSIONS_REFUSED = Gauge(
     "eventsapi_schema_versions_refused", "Versions there that are not used; the console's log says why"
 )

@@ -47,7 +47,7 @@ async def serve(settings: ConsoleSettings) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
-        SettingsError: where it cannot listen.
+        SettingsError: where it cannot listen, or the schemas that it holds are of another registry.
     """
     stop = stop_signal()
     if not is_reachable_safely(settings.console_url):
@@ -68,10 +68,8 @@ async def serve(settings: ConsoleSettings) -> None:
 async def _serve(
     settings: ConsoleSettings, database: Database, external: ExternalRegistry | None, stop: asyncio.Event
 ) -> None:
-    async with (
-        health_listener(
-            settings.metrics_host, settings.console_metrics_port, "CONSOLE_METRICS_PORT", lambda: not stop.is_set()
-        ),
+    async with health_listener(
+        settings.metrics_host, settings.console_metrics_port, "CONSOLE_METRICS_PORT", lambda: not stop.is_set()
     ):
         services = make_services(settings, database)
         store, publisher = services.schemas, services.publisher

@@ -17,11 +17,18 @@ from ingress.registry.levels import Level, parse_level
 from ingress.registry.refusals import Code, Refused
 from ingress.registry.settings import RegistrySettings
 from schemas.errors import Unavailable
-from schemas.metrics import SCHEMA_REGISTRY_AWAY
 
 ANSWER_SECONDS = 10
 MAX_NUMBER = 2**31 - 1
-_ANSWERS = {HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+MAX_MESSAGE_CHARACTERS = 200
+# Not about what was asked; another time it may be answered.
+_NO_ANSWERS = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+}
 
 
 class Listed(NamedTuple):
@@ -63,10 +70,18 @@ class ExternalRegistry:
 
     async def subjects(self) -> list[str]:
         """The names of all subjects with a version that is not deleted."""
-        return [name for name in self._checked(await self._get("/subjects"), list) if isinstance(name, str)]
+        try:
+            names = self._checked(await self._get("/subjects"), list)
+        except Refused as error:
+            raise Unavailable(str(error)) from error
+        return [name for name in names if isinstance(name, str)]
 
     async def versions(self, subject: str) -> list[int]:
-        """The numbers of a subject's versions that are not deleted; none where there is no such subject."""
+        """The numbers of a subject's versions that are not deleted; none where there is no such subject.
+
+        Raises:
+            Refused: where the registry lists a subject that it does not take in an address: one with a slash, perhaps.
+        """
         numbers = await self._get(f"/subjects/{_quoted(subject)}/versions") or []
         return sorted(number for number in self._checked(numbers, list) if _is_number(number))
 
@@ -104,34 +119,34 @@ class ExternalRegistry:
         if status == HTTPStatus.CONFLICT:
             await self._ask("PUT", f"/config/{at}", {"compatibility": Level.NONE})
             status, found = await self._ask("POST", path, body)
-        document = self._checked(found, dict)
         if status != HTTPStatus.OK:
             words = f"The registry at {self.host} does not take what the stream would write, as {subject}"
-            raise Refused(Code.INVALID_SCHEMA, f"{words}: {document.get('message')}")
-        return self._id_in(document)
+            raise Refused(Code.INVALID_SCHEMA, f"{words}: {status} {_message(found)}")
+        return self._id_in(self._checked(found, dict))
 
     async def _get(self, path: str) -> object:
         """A document; None where there is none."""
         status, found = await self._ask("GET", path)
         if status not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
-            raise self._away(f"GET {path}: {status}")
+            words = f"The registry at {self.host} does not answer GET {path}"
+            raise Refused(Code.INVALID_SUBJECT, f"{words}: {status} {_message(found)}")
         return found if status == HTTPStatus.OK else None
 
     async def _ask(self, method: str, path: str, body: object = None) -> tuple[int, object]:
-        """The status, and the document where it is one that says what was asked, or why not."""
+        """The status, 200 or why not, and the document where there is one."""
         headers = {} if body is None else {hdrs.CONTENT_TYPE: CONTENT_TYPE}
         content = None if body is None else json.dumps(body).encode()
         sent = self._session.request(method, self._url + path, data=content, headers=headers, allow_redirects=False)
         try:
             async with sent as response:
                 status, text = response.status, await response.text(errors="replace")
-            if status not in _ANSWERS:
-                raise self._away(f"{method} {path}: {status}")
-            found = None if status == HTTPStatus.NOT_FOUND else json.loads(text)
+            if status == HTTPStatus.OK:
+                return status, json.loads(text)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
             raise self._away(repr(error)) from error
-        SCHEMA_REGISTRY_AWAY.set(0)
-        return status, found
+        if status in _NO_ANSWERS or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise self._away(f"{method} {path}: {status}")
+        return status, text
 
     def _checked(self, found: object, kind: type) -> Any:
         if not isinstance(found, kind):
@@ -146,8 +161,15 @@ class ExternalRegistry:
         return found
 
     def _away(self, why: str) -> Unavailable:
-        SCHEMA_REGISTRY_AWAY.set(1)
         return Unavailable(f"The registry at {self.host}: {why}")
+
+
+def _message(text: object) -> str:
+    """What a registry, or somebody on the way, says of a request that it does not take."""
+    try:
+        return str(json.loads(str(text))["message"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return str(text)[:MAX_MESSAGE_CHARACTERS]
 
 
 def _is_number(found: object) -> TypeGuard[int]:

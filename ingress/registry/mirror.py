@@ -23,10 +23,12 @@ from ingress.registry.subjects import SubjectState
 from ingress.registry.written import ENVELOPE_SUBJECT, envelope_schemas, mirrored, written_subject
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
-from schemas.metrics import SCHEMA_VERSIONS_REFUSED
+from schemas.metrics import SCHEMA_MIRROR_WAITS, SCHEMA_VERSIONS_REFUSED
 from schemas.registered import EnvelopeId, Subject, Version
 
 PUBLISH_SECONDS = 10
+ANY = 0
+"""No version's number."""
 
 _log = get_logger(__name__)
 
@@ -73,6 +75,7 @@ class Mirror:
                         todo = "nothing is lost: what is registered here holds, and it is tried until it succeeds"
                         _log.warning("registry_not_mirrored", reason=str(error), todo=todo)
                     failures += 1
+                    SCHEMA_MIRROR_WAITS.set(1)
                     # It may come back as another one.
                     self._greeted = False
                     self._settled.clear()
@@ -81,6 +84,7 @@ class Mirror:
                 if failures:
                     _log.info("registry_mirrored_again", registry=self._registry.host)
                 failures = 0
+                SCHEMA_MIRROR_WAITS.set(0)
                 await asyncio.sleep(self._rest_seconds)
 
     async def _pass(self) -> None:
@@ -91,7 +95,12 @@ class Mirror:
         refused = set[tuple[Subject, int]]()
         # A major comes after the one before it.
         for subject in sorted(there | gone, key=lambda each: (each.team, each.event, each.major)):
-            numbers = await self._registry.versions(str(subject)) if subject in there else []
+            try:
+                numbers = await self._registry.versions(str(subject)) if subject in there else []
+            except Refused as error:
+                refused.add((subject, ANY))
+                self._tell((subject, ANY), str(error))
+                continue
             if self._settled.get(subject) != numbers and await self._follow(subject, numbers, refused):
                 self._settled[subject] = numbers
         self._refused = {key: why for key, why in self._refused.items() if key in refused}
@@ -127,10 +136,11 @@ class Mirror:
         held = {each.version.number: each.version for each in state.held}
         live = {version.number: version for version in state.live}
         gone, new = live.keys() - set(numbers), set(numbers) - live.keys()
-        # The stream writes by the last one.
-        if (last := max(live.keys() - gone, default=None)) and not await self._is_there(live[last]):
-            gone.add(last)
-            new.add(last)
+        # The stream writes by the last one; only another id is a word against it.
+        with suppress(Refused):
+            if (last := max(live.keys() - gone, default=None)) and not await self._is_there(live[last]):
+                gone.add(last)
+                new.add(last)
         # What is gone first, as a new version has to be compatible with what is not.
         for number in sorted(gone):
             await self._delete(live[number])
@@ -164,13 +174,10 @@ class Mirror:
 
     async def _is_there(self, version: Version) -> bool:
         """Whether the registry has a version by the ids that it has here."""
-        try:
-            found = await self._registry.version(str(version.subject), version.number)
-            if found is None or found.id != version.id:
-                return False
-            ours = await self._registry.register(written_subject(version.subject), version.writer_schema)
-        except Refused:
+        found = await self._registry.version(str(version.subject), version.number)
+        if found is None or found.id != version.id:
             return False
+        ours = await self._registry.register(written_subject(version.subject), version.writer_schema)
         return ours == version.writer_id
 
     async def _delete(self, version: Version) -> None:

@@ -14,6 +14,7 @@ from schemas.registered import ENVELOPE, WITH_DISCARDS, Subject
 
 _PREFIX = "events-api"
 ENVELOPE_SUBJECT = f"{_PREFIX}.envelope"
+_ENVELOPES = (ENVELOPE, WITH_DISCARDS)
 
 
 def envelope_schemas() -> dict[int, dict[str, Any]]:
@@ -35,9 +36,6 @@ def mirrored(made: Draft, number: int) -> Draft:
     """
     whose = {"doc": f"What events.normalized carries of {made.subject}, version {number}"}
     return replace(made, number=number, writer_schema=_without_defaults(made.writer_schema) | whose)
-
-
-_ENVELOPES = (ENVELOPE, WITH_DISCARDS)
 
 
 def _without_defaults(schema: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import clickhouse_connect
 import pytest
 import requests
+from aiohttp import web
 from clickhouse_connect.driver import Client
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
@@ -98,7 +99,7 @@ def test_event_when_its_schema_is_registered_elsewhere(stack: Stack, apicurio: A
     apicurio.delete("demo.Bought")
     wait_until(lambda: typed(stack, apicurio, "Bought") is None, "an event that no schema wrote")
     apicurio.stop()
-    wait_until(lambda: metric(stack, "eventsapi_schema_registry_away") == 1, "the console has noticed")
+    wait_until(lambda: metric(stack, "eventsapi_schema_mirror_waits") == 1, "the console has noticed")
     assert stored(warehouse, "sold", post(stack, "Sold")) == [(39.95,)]
     assert len(logged(stack, "registry_not_mirrored")) == 1
 
@@ -140,14 +141,14 @@ class Mirroring:
 
 
 @asynccontextmanager
-async def mirroring(apicurio: Apicurio, kafka: KafkaSettings, folder: Path) -> AsyncIterator[Mirroring]:
+async def mirroring(url: str, kafka: KafkaSettings, folder: Path) -> AsyncIterator[Mirroring]:
     """One with a team."""
     database = folder / "accounts.db"
     async with open_stores(f"sqlite:///{database}") as stores:
         settings = {
             "kafka_bootstrap_servers": kafka.kafka_bootstrap_servers,
             "kafka_topic_prefix": kafka.kafka_topic_prefix,
-            "schema_registry_url": apicurio.url,
+            "schema_registry_url": url,
             "schema_registry_poll_seconds": 0.1,
         }
         with running_console(database, stores, **settings) as console:
@@ -158,7 +159,7 @@ async def mirroring(apicurio: Apicurio, kafka: KafkaSettings, folder: Path) -> A
 
 async def test_versions_when_they_come_and_go(apicurio: Apicurio, kafka: KafkaSettings, tmp_path: Path) -> None:
     """Each is taken and left as it is there; one whose column would change is refused until it is alone."""
-    async with mirroring(apicurio, kafka, tmp_path) as mirror:
+    async with mirroring(apicurio.url, kafka, tmp_path) as mirror:
         subject = f"{mirror.team}.Order Completed/ß"
         apicurio.register(subject, ORDER)
         apicurio.register(subject, ORDER | {"fields": [REVENUE, NOTE]})
@@ -182,7 +183,7 @@ async def test_registry_when_it_lost_everything(kafka: KafkaSettings, tmp_path: 
     """What is gone there types no more; what comes again with its ids does, and under other ids it is refused."""
     port = free_port()
     with running_apicurio(tmp_path / "first", port) as first:
-        async with mirroring(first, kafka, tmp_path) as mirror:
+        async with mirroring(first.url, kafka, tmp_path) as mirror:
             subject = f"{mirror.team}.Bought"
             first.register(subject, ORDER)
             await mirror.come_to((subject, 1, False))
@@ -202,6 +203,38 @@ async def test_registry_when_it_lost_everything(kafka: KafkaSettings, tmp_path: 
                 (refused,) = await mirror.says("schema_refused")
                 assert "another version 1 before" in refused["reason"]
                 await mirror.come_to((subject, 1, True))
+
+
+async def test_mirror_when_a_subject_cannot_be_asked_for(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """A registry, or a proxy before it, that takes no slash in an address costs that subject alone."""
+    team, ids = asyncio.get_running_loop().create_future(), iter(range(1, 100))
+
+    async def answer(request: web.Request) -> web.Response:
+        if "%2F" in request.rel_url.raw_path:
+            return web.Response(status=400, text="<h1>Ambiguous URI path separator</h1>")
+        if request.method == "POST":
+            return web.json_response({"id": next(ids)})
+        documents = {
+            "/subjects": [f"{await team}.a/b", f"{await team}.good"],
+            "/versions": [1],
+            "/versions/1": {"id": 100, "schema": json.dumps(ORDER)},
+            f"/config/{await team}.good": {"compatibilityLevel": "BACKWARD"},
+        }
+        return web.json_response(next(found for end, found in documents.items() if request.path.endswith(end)))
+
+    app, port = web.Application(), free_port()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        async with mirroring(f"http://127.0.0.1:{port}", kafka, tmp_path) as mirror:
+            team.set_result(mirror.team)
+            await mirror.come_to((f"{mirror.team}.good", 1, False))
+            (refused,) = await mirror.says("schema_refused")
+            assert (refused["subject"], "400" in refused["reason"]) == (f"{mirror.team}.a/b", True)
+    finally:
+        await runner.cleanup()
 
 
 async def test_console_when_schemas_are_registered_elsewhere(kafka: KafkaSettings, tmp_path: Path) -> None:
