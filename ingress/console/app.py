@@ -100,7 +100,7 @@ def make_services(settings: ConsoleSettings, database: Database) -> Services:
         throttle=Throttle(),
         nonces=Nonces(),
         assets=assets,
-        pages=Pages(assets),
+        pages=Pages(assets, settings.schema_registry_host),
         live=Live(settings),
         schemas=schemas,
         publisher=Publisher(settings, schemas),

@@ -23,9 +23,15 @@ _HEADERS = {"Cache-Control": "no-store"}
 
 
 class Pages:
-    """The templates, compiled once."""
+    """The templates, compiled once.
 
-    def __init__(self, assets: Assets) -> None:
+    Args:
+        assets: what they link to.
+        registered_at: the host of a registry elsewhere, where schemas are registered instead of here.
+    """
+
+    def __init__(self, assets: Assets, registered_at: str | None) -> None:
+        self._withheld = frozenset({Permission.CHANGE_SCHEMAS} if registered_at else ())
         self._environment = Environment(
             loader=PackageLoader("ingress.console"),
             autoescape=True,
@@ -34,7 +40,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals["asset"] = assets.url
+        self._environment.globals.update(asset=assets.url, registered_at=registered_at)
         self._environment.filters.update(moment=moment, day=day, with_code=with_code)
 
     def answer(
@@ -52,7 +58,8 @@ class Pages:
         member_of = sorted(signed_in.memberships) if signed_in else []
 
         def allowed(permission: str) -> bool:
-            return signed_in is not None and can(signed_in, Permission(permission), team)
+            wanted = Permission(permission)
+            return signed_in is not None and wanted not in self._withheld and can(signed_in, wanted, team)
 
         notice = told(request)
         text = self._environment.get_template(template).render(

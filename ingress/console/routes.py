@@ -96,13 +96,18 @@ def _schemas(services: Services) -> list[Route]:
     # A subject has a dot in it, so that none is called `new`.
     new, subject = f"{schemas}/new", f"{schemas}/{{subject}}"
     delete = f"{subject}/{{version}}/delete"
-    return [
+    views = [
         Route("GET", schemas, Permission.VIEW_TEAM, pages.of_team),
+        Route("GET", subject, Permission.VIEW_TEAM, pages.of_subject),
+    ]
+    if services.settings.schema_registry_host:
+        return views
+    return [
         Route("GET", new, change, forms.register_form),
         Route("POST", new, change, forms.register),
-        Route("GET", subject, Permission.VIEW_TEAM, pages.of_subject),
         Route("GET", delete, change, forms.delete_form),
         Route("POST", delete, change, forms.delete),
+        *views,
     ]
 
 

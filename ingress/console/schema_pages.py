@@ -32,13 +32,15 @@ class SchemaPages:
     async def of_team(self, request: web.Request) -> web.Response:
         """The team's subjects; where there is none, what they are for."""
         team, url = team_of(request), self._services.settings.console_url
+        example = Subject(team, EXAMPLE_EVENT)
         return self._services.pages.answer(
             request,
             "schemas.html",
             rows=await self._services.schemas.listed(team),
             subject_path=subject_path,
             infer=infer_line(team, EXAMPLE_EVENT),
-            curl=register_line(url, "YOUR_TOKEN", str(Subject(team, EXAMPLE_EVENT))),
+            example=str(example),
+            curl=register_line(url, "YOUR_TOKEN", str(example)),
         )
 
     async def of_subject(self, request: web.Request) -> web.Response:

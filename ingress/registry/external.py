@@ -7,7 +7,7 @@ Source: Confluent, "Schema Registry API Reference"; what Apicurio serves of it.
 import json
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self, TypeGuard
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import hdrs
@@ -49,8 +49,8 @@ class ExternalRegistry:
     """
 
     def __init__(self, settings: RegistrySettings) -> None:
-        self._url = url = settings.schema_registry_url or ""
-        self.host = urlsplit(url).netloc
+        self._url = settings.schema_registry_url or ""
+        self.host = settings.schema_registry_host or ""
         user, password = (
             each.get_secret_value() if each else ""
             for each in (settings.schema_registry_user, settings.schema_registry_password)

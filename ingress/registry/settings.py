@@ -27,3 +27,8 @@ class RegistrySettings(BaseSettings):
     schema_registry_user: SecretStr | None = Field(None, description="for Basic, where it asks for that")
     schema_registry_password: SecretStr | None = Field(None, description="for Basic, where it asks for that")
     schema_registry_poll_seconds: PositiveFloat = Field(5, description="how long the mirror rests between two looks")
+
+    @property
+    def schema_registry_host(self) -> str | None:
+        """Where schemas are registered, for people; None where it is here."""
+        return None if self.schema_registry_url is None else urlsplit(self.schema_registry_url).netloc

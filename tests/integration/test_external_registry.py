@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import clickhouse_connect
 import pytest
@@ -23,6 +23,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from pydantic import SecretStr
 
+from ingress.accounts.models import Role
 from ingress.registry.external import ExternalRegistry, Listed
 from ingress.registry.levels import Level
 from ingress.registry.refusals import Refused
@@ -36,7 +37,7 @@ from tests.accounts import ACTOR, NOW, open_stores
 from tests.apicurio import Apicurio, running_apicurio
 from tests.console import Console, running_console
 from tests.integration.test_registered_commands import events
-from tests.integration.test_schema_journey import exists, normalized
+from tests.integration.test_schema_journey import normalized
 from tests.services import eventually, free_port, paused, wait_until
 from tests.stack import Stack, running_stack
 
@@ -80,7 +81,7 @@ def test_event_when_its_schema_is_registered_elsewhere(stack: Stack, apicurio: A
     apicurio.register("nobody.Bought", ORDER)
     warehouse = clickhouse_connect.get_client(dsn=stack.env["CLICKHOUSE_URL"])
     for table in ("bought", "sold"):
-        wait_until(partial(exists, warehouse, f"demo.{table}"), f"the table {table}")
+        wait_until(partial(warehouse.command, f"EXISTS TABLE demo.{table}"), f"the table {table}")
     bought, sold = (first_typed(stack, apicurio, event) for event in ("Bought", "Sold"))
     misfit = post(stack, "Bought", revenue="much")
     late = post(stack, "Untyped", timestamp="2200-01-01T00:00:00Z")
@@ -155,6 +156,31 @@ async def mirroring(url: str, kafka: KafkaSettings, folder: Path) -> AsyncIterat
             mirror = Mirroring(console, kafka, await console.team())
             await mirror.says("envelope_registered")
             yield mirror
+
+
+async def test_pages_when_schemas_are_registered_elsewhere(
+    apicurio: Apicurio, kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    """Its pages show what is mirrored and where to register; nothing is changed here, by an Owner either."""
+    async with mirroring(apicurio.url, kafka, tmp_path) as mirror:
+        console, subject = mirror.console, f"{mirror.team}.Bought"
+        owner = await console.signed_in(await console.user({mirror.team: Role.OWNER}))
+        schemas = f"/teams/{mirror.team}/schemas"
+        empty = owner.get(schemas).text
+        apicurio.register(subject, ORDER)
+        await mirror.come_to((subject, 1, False))
+
+        listed, shown = owner.get(schemas).text, owner.get(f"{schemas}/{subject}").text
+        changes = [owner.request(method, f"{schemas}/new") for method in ("GET", "POST")]
+        changes += [owner.request(method, f"{schemas}/{subject}/1/delete") for method in ("GET", "POST")]
+
+        for page in (empty, listed, shown):
+            assert urlsplit(apicurio.url).netloc in page
+            assert f"{schemas}/new" not in page
+        assert "/delete" not in shown
+        # The address of one to be registered would be that of a subject called `new`.
+        assert {answer.status_code for answer in changes} <= {404, 405}
+        await mirror.come_to((subject, 1, False))
 
 
 async def test_versions_when_they_come_and_go(apicurio: Apicurio, kafka: KafkaSettings, tmp_path: Path) -> None:
