@@ -21,6 +21,8 @@ from schemas.settings import KafkaSettings
 FETCH_MILLISECONDS = 500
 # How old news may be of which nobody has asked.
 LOOK_SECONDS = 0.5
+# How long a question waits for others to be answered with it.
+GATHER_SECONDS = 0.02
 ANSWER_SECONDS = 10
 RETRY_SECONDS = 1
 
@@ -99,6 +101,7 @@ class SchemaLog:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._asked.wait()
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def _read_to_end(self, reader: Any, asker: Any) -> None:
         end = (await asker.end_offsets([self._at]))[self._at]

@@ -16,7 +16,7 @@ from sink.rows import Record, Refused, Row, read_record
 
 NOTHING = -1
 """Lower than every raw offset."""
-TABLES_PER_STRETCH = 50
+TABLES_PER_STRETCH = 40
 MAX_STRETCH = 3.0
 _UNLIMITED = 1 << 62
 

@@ -50,13 +50,26 @@ class Typed:
     inserts: float
 
 
-async def measure_typed(stack: Stack, seconds: int = 20) -> Typed:
-    """The same with events of TYPED_TABLES names in turn, each of which has a schema."""
+async def make_typed_tables(stack: Stack, warm_up_seconds: int = 10) -> None:
+    """Register a schema for each of TYPED_TABLES names, and let events through until all goes evenly."""
     await _register(stack)
+
+    async def all_there() -> bool:
+        tables = await _ask(
+            stack, "SELECT count() FROM system.tables WHERE database = 'demo' AND name LIKE 'typed\\_%'"
+        )
+        return int(tables) >= TYPED_TABLES
+
+    await eventually(all_there, "the typed tables", DRAIN_SECONDS)
+    await measure(stack, seconds=warm_up_seconds, body=_typed)
+
+
+async def measure_typed(stack: Stack, seconds: int = 20) -> Typed:
+    """The same with events of those names in turn."""
     begun = time.time()
     # A row of demo.events comes after that of the typed table.
     freshness = await measure(stack, seconds=seconds, body=_typed)
-    inserts = await _ask(stack, _most_inserts(begun))
+    inserts = await _ask(stack, _most_inserts(begun, begun + seconds))
     return Typed(freshness, float(inserts) / seconds)
 
 
@@ -104,10 +117,11 @@ async def _register(stack: Stack) -> None:
                 answer.raise_for_status()
 
 
-def _most_inserts(begun: float) -> str:
+def _most_inserts(begun: float, ended: float) -> str:
     """Asks how many inserts the table got that got the most; each insert has a time of its own."""
     tables = " UNION ALL ".join(
-        f"SELECT uniqExact(_raw_partition, inserted_at) AS inserts FROM demo.typed_{number} WHERE inserted_at > {begun}"
+        f"SELECT uniqExact(_raw_partition, inserted_at) AS inserts FROM demo.typed_{number} "
+        f"WHERE inserted_at BETWEEN {begun} AND {ended}"
         for number in range(TYPED_TABLES)
     )
     return f"SELECT max(inserts) FROM ({tables})"
