@@ -184,6 +184,6 @@ def _say_fit(fits: list[FieldFit], events: int) -> None:
         missing = [f"{each.missing} without it: dead letters"] if each.missing else []
         fitting = str(each.present - each.misfits)
         rows.append([each.name, each.wanted, str(each.present), fitting, "; ".join([*missing, *each.examples])])
-    say(f"{events} events")
+    say("1 event" if events == 1 else f"{events} events")
     for line in aligned(rows):
         say(line)
