@@ -7,7 +7,7 @@ after each failure.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -60,7 +60,7 @@ class RecordLog:
 
     async def __aexit__(self, *_error: object) -> None:
         """Disconnect."""
-        await self._stack.aclose()
+        await self._disconnect()
 
     async def trace(self, wanted: Wanted, *, all_raw: bool) -> Trace:
         """Look for the event where it is on its way: what the stream and the sink have not committed, and dead letters.
@@ -162,7 +162,9 @@ class RecordLog:
 
     async def _disconnect(self) -> None:
         self._clients = None
-        await self._stack.aclose()
+        # Whatever stopping a client says, it is gone.
+        with suppress(KafkaError, TimeoutError, OSError), told_apart():
+            await self._stack.aclose()
 
 
 async def _committed(admin: Any, group: str, ats: list[TopicPartition]) -> dict[TopicPartition, int]:
