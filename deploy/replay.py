@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from deploy.audit import AuditSettings
 from deploy.dead_letter_log import DeadLetterLog, OnProgress
 from deploy.dead_letters import DeadLetter, EventKey, Filters
+from deploy.errors import NotConfirmed
 from schemas.errors import Unavailable
 from schemas.topics import REPLAYED_FROM
 from sink.audit import Span
@@ -69,10 +70,6 @@ class Summary:
 
 
 Confirm = Callable[[Summary], bool]
-
-
-class NotConfirmed(Exception):
-    """Whoever was asked said no; nothing was sent."""
 
 
 async def replay(settings: AuditSettings, request: Request, confirm: Confirm, on_progress: OnProgress) -> Summary:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from deploy.audit import QUERY_SECONDS, AuditSettings
+from deploy.errors import NotConfirmed
 from schemas.retention import FOR_EVER, Setting
 from sink.retention import RetentionTable
 from sink.tables import Tables
@@ -10,10 +11,6 @@ from sink.writer import Writer
 
 Confirm = Callable[[Mapping[str, int]], bool]
 """Told how many rows of which tables are past their time by what is to be set, and asked."""
-
-
-class NotConfirmed(Exception):
-    """Nothing was changed."""
 
 
 async def ask(settings: AuditSettings, team: str) -> Setting | None:

@@ -14,12 +14,13 @@ import typer
 
 from deploy.audit import AuditSettings
 from deploy.commands.dead_letter_text import bar, document, lines_of, page, row, summary_document, table
-from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, end_with
+from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, confirmed, end_with
 from deploy.commands.running import silence_libraries, warehouse_settings
 from deploy.commands.times import duration, milliseconds, moment
 from deploy.dead_letter_log import DeadLetterLog
 from deploy.dead_letters import DeadLetter, Filters
-from deploy.replay import NotConfirmed, Request, Summary
+from deploy.errors import NotConfirmed
+from deploy.replay import Request, Summary
 from deploy.replay import replay as carry_out
 from schemas.errors import ErrorCode, Unavailable
 from schemas.settings import SettingsError
@@ -163,8 +164,6 @@ def replay(  # noqa: PLR0913 - one per option
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Replay dead letters."""
-    if not (dry_run or yes or sys.stdin.isatty()):
-        end_with(Exit.USAGE, "Nobody is there to be asked: say --dry-run, or --yes to send.")
     filters = Filters(team, reason, event_id, milliseconds(since), milliseconds(until))
     request = Request(filters, limit, dry_run, wait_seconds)
 
@@ -205,7 +204,7 @@ def _run(data_dir: Path, act: Callable[[AuditSettings], Coroutine[None, None, T]
 
 def _confirmed(found: Summary) -> bool:
     sys.stderr.write("\n".join([*lines_of(found, dry_run=True), ""]))
-    return typer.confirm("Send them?", err=True)
+    return confirmed("Send them?", "say --yes to send them")
 
 
 def _progress(what: str, done: int, total: int) -> None:

@@ -1,13 +1,12 @@
 """`events down`: stop what `events up` started."""
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, end, need_packages
+from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, confirmed, end, end_with, need_packages
 from deploy.local.errors import ExitCode, LaunchError
 
 HELP = """Example: events down
@@ -30,7 +29,9 @@ def down(
     from deploy.local.shutdown import stop_running  # noqa: PLC0415 - as above
 
     if delete_data and not yes:
-        _confirm(data_dir)
+        question = f"Delete all events, teams and tokens in {data_dir}?"
+        if not confirmed(question, "say --yes to delete events for good"):
+            end_with(ExitCode.USAGE, "Nothing was stopped or deleted.")
     try:
         was_running = stop_running(Layout(data_dir))
     except LaunchError as error:
@@ -39,13 +40,6 @@ def down(
     if delete_data:
         _delete(Layout(data_dir).own_files())
         typer.echo(f"deleted the data in {data_dir}", err=True)
-
-
-def _confirm(data_dir: Path) -> None:
-    if not sys.stdin.isatty():
-        end(LaunchError(ExitCode.USAGE, "--delete-data deletes events for good; say --yes where nobody can be asked."))
-    if not typer.confirm(f"Delete all events, teams and tokens in {data_dir}?", err=True):
-        raise typer.Exit(ExitCode.USAGE)
 
 
 def _delete(paths: list[Path]) -> None:

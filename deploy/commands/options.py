@@ -38,6 +38,13 @@ def end_with(code: int, message: str) -> NoReturn:
     raise typer.Exit(code)
 
 
+def confirmed(question: str, unasked: str) -> bool:
+    """Ask on the terminal; where nobody is there to be asked, end the command with what to say instead."""
+    if not sys.stdin.isatty():
+        end_with(ExitCode.USAGE, f"Nobody is there to be asked: {unasked}.")
+    return typer.confirm(question, err=True)
+
+
 def not_running(data_dir: Path, more: str = "") -> LaunchError:
     """Nothing runs from this folder."""
     return LaunchError(

@@ -1,18 +1,19 @@
 """`events team retention`: for how long the warehouse keeps a team's rows."""
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from deploy.commands.accounts import Exit, Json, Row, Slug, end, now, print_one, run, say, text
-from deploy.commands.options import DEFAULT_DATA_DIR, DataDir
+from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, confirmed
 from deploy.commands.running import silence_libraries, warehouse_settings
-from deploy.retention import NotConfirmed, ask, keep
+from deploy.errors import NotConfirmed
+from deploy.retention import ask, keep
 from ingress.accounts.access_log import AccessLog, Action
 from ingress.accounts.actors import command_line
+from ingress.accounts.database import Database
 from ingress.accounts.store import Accounts
 from schemas.errors import Unavailable
 from schemas.retention import FOR_EVER, MAX_DAYS, MIN_DAYS, Setting
@@ -70,19 +71,23 @@ def retention(  # noqa: PLR0913 - one per option
 def _confirmed(team: str, past: Mapping[str, int]) -> bool:
     told = ", ".join(f"{count:,} of {table}" for table, count in past.items())
     say(f"{sum(past.values()):,} rows of {team} are older and would be deleted for good: {told}.")
-    if not sys.stdin.isatty():
-        end(Exit.USAGE, "Nobody is there to be asked: say --yes to delete them.")
-    return typer.confirm("Delete them?", err=True)
+    return confirmed("Delete them?", "say --yes to delete them")
 
 
 def _note(team: str, days: int) -> None:
-    """The change is the warehouse's own; who made it is told where all changes are."""
+    """The change is the warehouse's own; who made it is told where all changes are.
+
+    What the log says holds, not what held in the warehouse: a run that changed that may have ended before its note.
+    """
     detail = _in_words(days)
-    run(
-        lambda database: AccessLog(database).add(
-            Action.RETENTION_CHANGED, now(), command_line(), team=team, subject=team, detail=detail
-        )
-    )
+
+    async def note(database: Database) -> None:
+        log = AccessLog(database)
+        last = await log.last(team, Action.RETENTION_CHANGED)
+        if detail != (last.detail if last else _in_words(FOR_EVER)):
+            await log.add(Action.RETENTION_CHANGED, now(), command_line(), team=team, subject=team, detail=detail)
+
+    run(note)
     if days != FOR_EVER:
         say("ClickHouse deletes what is older, in the background; until then queries still find it.")
 

@@ -77,6 +77,12 @@ class AccessLog:
         async with self._database.writing() as session:
             note(session, action, now, actor, team=team, subject=subject, detail=detail)
 
+    async def last(self, team: str, action: Action) -> AccessEntry | None:
+        """The team's newest entry of one kind."""
+        query = select(AccessEntry).where(AccessEntry.team == team, AccessEntry.action == action.value)
+        async with self._database.reading() as session:
+            return await session.scalar(query.order_by(AccessEntry.id.desc()).limit(1))
+
     async def entries(self, team: str | None, *, before: int | None = None, limit: int = 50) -> Sequence[AccessEntry]:
         """The team's newest entries, newest first; None for those of all teams and of none.
 

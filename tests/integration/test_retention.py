@@ -262,7 +262,8 @@ async def test_command_when_it_cannot_do_it(keeping: Keeping) -> None:
     assert (away.returncode, "ClickHouse" in away.stderr) == (5, True)
     keeping.retention(acme, "--days=30", "--yes")
     # Longer than before: nobody has to be asked.
-    assert keeping.retention(acme, "--days=60")["days"] == 60
+    for _ in range(2):
+        assert keeping.retention(acme, "--days=60")["days"] == 60
     shown = keeping.run("team", "retention", acme)
     assert shown.stdout.split()[:6] == ["team", "kept", "set_at", acme, "60", "days"]
     log = json.loads(keeping.run("team", "log", acme, "--json").stdout)
