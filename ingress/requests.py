@@ -26,10 +26,24 @@ def token_of(request: web.BaseRequest) -> str | None:
     given = request.headers.getall(TOKEN_HEADER, ())
     authorization = request.headers.getall(hdrs.AUTHORIZATION, ())
     if authorization:
-        given = [*given, *map(_credentials, authorization)]
+        given = [*given, *(credentials(each)[0] for each in authorization)]
     if len(given) > 1:
         raise InvalidEvent(ErrorCode.MISSING_TOKEN, "Send one token, in one header.")
     return given[0] if given and given[0] else None
+
+
+def credentials(authorization: str) -> tuple[str, str]:
+    """User and password of an Authorization header, of which Bearer has no password; both empty where it holds none."""
+    scheme, _, given = authorization.strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip(), ""
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        user, _, password = b64decode(given.strip(), validate=True).partition(b":")
+        return user.decode(), password.decode(errors="replace")
+    except (binascii.Error, UnicodeError, ValueError):
+        return "", ""
 
 
 def no_token(*, in_body: bool) -> InvalidEvent:
@@ -119,16 +133,3 @@ async def _continue_if_expected(request: web.BaseRequest) -> None:
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     # aiohttp takes any output for the beginning of the answer.
     request.writer.output_size = 0
-
-
-def _credentials(authorization: str) -> str:
-    """The token of an Authorization header, empty where it holds none: Bearer, or the user of Basic."""
-    scheme, _, credentials = authorization.strip().partition(" ")
-    if scheme.lower() == "bearer":
-        return credentials.strip()
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return b64decode(credentials.strip(), validate=True).partition(b":")[0].decode()
-    except (binascii.Error, UnicodeError, ValueError):
-        return ""

@@ -4,10 +4,8 @@ Invariant: no cookie lets anybody in, so no page can ask in a visitor's name.
 """
 
 import asyncio
-import binascii
 import json
 import time
-from base64 import b64decode
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -20,7 +18,7 @@ from ingress.accounts.tokens import is_well_formed
 from ingress.console.throttle import Rate, Throttle
 from ingress.measured import measured
 from ingress.registry.refusals import Code, Refused
-from ingress.requests import TOKEN_HEADER
+from ingress.requests import TOKEN_HEADER, credentials
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
 
@@ -62,8 +60,9 @@ class Entrance:
             return _failed(HTTPStatus.NOT_FOUND, str(error))
         except web.HTTPException as error:
             response = _failed(HTTPStatus(error.status), error.reason)
-            if hdrs.ALLOW in error.headers:
-                response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+            for name in (hdrs.ALLOW, hdrs.RETRY_AFTER):
+                if name in error.headers:
+                    response.headers[name] = error.headers[name]
             return response
         except Unavailable as error:
             _log.warning("registry_unavailable", reason=str(error))
@@ -87,7 +86,8 @@ class Entrance:
         holder = await self._tokens.holder(secret, datetime.now(UTC)) if is_token else None
         if holder is None:
             if is_token and (seconds := self._throttle.take(request.remote or "", "", time.time())):
-                raise web.HTTPTooManyRequests(reason=f"Too many wrong tokens: wait {seconds} s.")
+                headers = {hdrs.RETRY_AFTER: str(seconds)}
+                raise web.HTTPTooManyRequests(reason=f"Too many wrong tokens: wait {seconds} s.", headers=headers)
             words = f"Send a team's token that works: as user or password of Basic, as Bearer, or in {TOKEN_HEADER}."
             raise Refused(Code.UNAUTHORIZED, words)
         if holder.write_only:
@@ -154,18 +154,7 @@ def _failed(status: HTTPStatus, message: str) -> web.Response:
 def _secret(request: web.Request) -> str:
     """The token that is sent; empty where there is none, or more than one header with any."""
     given = request.headers.getall(TOKEN_HEADER, [])
-    given += [_credentials(each) for each in request.headers.getall(hdrs.AUTHORIZATION, [])]
+    for authorization in request.headers.getall(hdrs.AUTHORIZATION, []):
+        user, password = credentials(authorization)
+        given.append(user if is_well_formed(user) else password)
     return given[0] if len(given) == 1 else ""
-
-
-def _credentials(authorization: str) -> str:
-    scheme, _, credentials = authorization.strip().partition(" ")
-    if scheme.lower() == "bearer":
-        return credentials.strip()
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        user, _, password = b64decode(credentials.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeError, ValueError):
-        return ""
-    return user if is_well_formed(user) else password

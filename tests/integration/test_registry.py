@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
@@ -17,6 +19,8 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from deploy.topics import create_topics
 from ingress.accounts.access_log import Action
 from ingress.accounts.models import Role
+from ingress.accounts.tokens import mint
+from ingress.registry.entrance import BODY_SECONDS, WRONG_TOKENS
 from ingress.registry.publisher import Publisher
 from ingress.registry.store import SchemaStore
 from schemas.errors import Unavailable
@@ -305,6 +309,30 @@ def test_request_when_wrong(shop: Shop, method: str, path: str, body: object, co
     assert str(answer.status_code) == str(code)[:3]
     assert answer.json()["message"]
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_token_when_it_is_guessed(shop: Shop) -> None:
+    """Wrong tokens of an address run out; right ones get in all the same."""
+    guesser = shop.console.visitor("127.0.0.6")
+
+    for _ in range(WRONG_TOKENS.burst):
+        assert guesser.get("/registry/subjects", X_Auth_Token=mint()).status_code == 401
+    refused = guesser.get("/registry/subjects", X_Auth_Token=mint())
+
+    assert (refused.status_code, refused.json()["error_code"]) == (429, 429)
+    assert 0 < int(refused.headers["Retry-After"]) <= WRONG_TOKENS.seconds
+    assert guesser.get("/registry/subjects", X_Auth_Token=shop.tokens["reader"]).status_code == 200
+
+
+def test_body_when_it_is_slow(shop: Shop) -> None:
+    """What does not arrive in time is 408."""
+    address = urlsplit(shop.console.base_url)
+    with closing(HTTPConnection(address.netloc, timeout=BODY_SECONDS + 20)) as connection:
+        connection.putrequest("POST", f"/registry/subjects/{quote(shop.subject, safe='')}/versions")
+        connection.putheader("X-Auth-Token", shop.tokens["full"])
+        connection.putheader("Content-Length", "2")
+        connection.endheaders(b"{")
+        assert connection.getresponse().status == 408
 
 
 async def test_version_when_kafka_is_away(tmp_path: Path) -> None:
