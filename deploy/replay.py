@@ -16,6 +16,7 @@ from deploy.audit import AuditSettings
 from deploy.dead_letter_log import DeadLetterLog, OnProgress
 from deploy.dead_letters import DeadLetter, EventKey, Filters
 from deploy.errors import NotConfirmed
+from deploy.stored import stored
 from schemas.errors import Unavailable
 from schemas.topics import REPLAYED_FROM
 from sink.audit import Span
@@ -26,7 +27,6 @@ QUERY_SECONDS = 60
 SEND_SECONDS = 60
 STOP_SECONDS = 5
 POLL_SECONDS = 0.1
-_STORED = "SELECT DISTINCT event_id, team FROM {table} WHERE event_id IN ({event_ids})"
 
 Send = Callable[[int, Sequence[DeadLetter]], Awaitable[None]]
 
@@ -80,7 +80,7 @@ async def replay(settings: AuditSettings, request: Request, confirm: Confirm, on
         Unavailable: Kafka or ClickHouse does not answer; run it again, whatever was sent.
     """
     async with DeadLetterLog(settings) as log, Writer(settings, QUERY_SECONDS) as writer:
-        choice = _Choice(log, writer, f"{settings.clickhouse_database}.events", request, on_progress)
+        choice = _Choice(log, writer, settings.clickhouse_database, request, on_progress)
         await choice.prepare()
         summary = await choice.walk(None)
         if request.dry_run or not summary.events:
@@ -106,12 +106,12 @@ class _Choice:
     """Which dead letters are to be sent; each walk asks ClickHouse anew, of the same dead letters."""
 
     def __init__(
-        self, log: DeadLetterLog, writer: Writer, table: str, request: Request, on_progress: OnProgress
+        self, log: DeadLetterLog, writer: Writer, database: str, request: Request, on_progress: OnProgress
     ) -> None:
         self.spans: dict[int, Span] = {}
         self._log = log
         self._writer = writer
-        self._table = table
+        self._database = database
         self._request = request
         self._on_progress = on_progress
         self._replays: dict[int, dict[EventKey, int]] = {}
@@ -152,11 +152,12 @@ class _Choice:
     async def _chosen(
         self, letters: Sequence[DeadLetter], replays: dict[EventKey, int], taken: set[EventKey], summary: Summary
     ) -> list[DeadLetter]:
-        stored = await self._stored({letter.event for letter in letters if letter.event is not None})
+        events = {letter.event for letter in letters if letter.event is not None}
+        there = await stored(self._writer, self._database, events)
         chosen: list[DeadLetter] = []
         for letter in letters:
             event = letter.event
-            if event in stored:
+            if event in there:
                 summary.stored += 1
             elif event is None or letter.obstacle is not None:
                 summary.obstacles[letter.obstacle or ""] += 1
@@ -166,13 +167,6 @@ class _Choice:
                 taken.add(event)
                 chosen.append(letter)
         return chosen
-
-    async def _stored(self, events: set[EventKey]) -> set[EventKey]:
-        if not events:
-            return set()
-        listed = ",".join(f"'{event.event_id}'" for event in events)
-        rows = await self._writer.query(_STORED.format(table=self._table, event_ids=listed), {})
-        return {EventKey(event_id, team) for event_id, team in rows}
 
 
 @asynccontextmanager

@@ -1,15 +1,16 @@
 """Dead letters and replays, as a person and as a program read them.  Pure."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from deploy.dead_letters import DeadLetter
+from deploy.dead_letters import DeadLetter, EventKey
 from deploy.replay import Summary
 from deploy.text import aligned, time_text, visible
 from schemas.topics import DETAIL, EVENT_ID, FIELD, RAW_OFFSET, RAW_PARTITION, REASON, RECEIVED_AT, REPLAYED_FROM, TEAM
 
 _LINE_ENDS = frozenset("\n\t")
 _COLUMNS = ("dead_at", "place", "team", "reason", "field", "event_id")
+_STORED = {True: "yes", False: "no", None: "?"}
 _HEADERS = (EVENT_ID, TEAM, REASON, FIELD, DETAIL, RECEIVED_AT, RAW_PARTITION, RAW_OFFSET, REPLAYED_FROM)
 _BAR = 24
 
@@ -39,12 +40,21 @@ def decoded(value: bytes | None) -> Value:
         return {"base64": base64.b64encode(value).decode()}
 
 
-def table(letters: Sequence[DeadLetter]) -> list[str]:
-    """A line for each, and its detail beneath."""
-    cells = [_COLUMNS, *(tuple(visible(row(letter)[name]) for name in _COLUMNS) for letter in letters)]
-    lines = aligned(cells)
+def is_stored(letter: DeadLetter, stored: Collection[EventKey] | None) -> bool | None:
+    """Whether its event has a row by now, given those that have one; None where that is not known."""
+    return None if stored is None else letter.event in stored
+
+
+def table(letters: Sequence[DeadLetter], stored: Collection[EventKey] | None) -> list[str]:
+    """A line for each, and its detail beneath; `stored` as for `is_stored`."""
+    lines = aligned([(*_COLUMNS, "stored"), *(_cells(letter, is_stored(letter, stored)) for letter in letters)])
     details = [f"    {visible(letter.text(DETAIL))}" for letter in letters]
     return [lines[0], *(line for pair in zip(lines[1:], details, strict=True) for line in pair)]
+
+
+def _cells(letter: DeadLetter, stored: bool | None) -> tuple[str, ...]:  # noqa: FBT001 - a cell
+    told = row(letter)
+    return (*(visible(told[name]) for name in _COLUMNS), _STORED[stored])
 
 
 def page(letter: DeadLetter) -> list[str]:

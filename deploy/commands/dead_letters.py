@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -13,24 +13,27 @@ from typing import Annotated, TypeVar
 import typer
 
 from deploy.audit import AuditSettings
-from deploy.commands.dead_letter_text import bar, document, lines_of, page, row, summary_document, table
+from deploy.commands.dead_letter_text import bar, document, is_stored, lines_of, page, row, summary_document, table
 from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, confirmed, end_with
 from deploy.commands.running import silence_libraries, warehouse_settings
 from deploy.commands.times import duration, milliseconds, moment
 from deploy.dead_letter_log import DeadLetterLog
-from deploy.dead_letters import DeadLetter, Filters
+from deploy.dead_letters import DeadLetter, EventKey, Filters
 from deploy.errors import NotConfirmed
 from deploy.replay import Request, Summary
 from deploy.replay import replay as carry_out
+from deploy.stored import stored
 from schemas.errors import ErrorCode, Unavailable
 from schemas.settings import SettingsError
+from sink.writer import Writer
 
 _ENDS = "2 wrong usage or settings, 5 Kafka or ClickHouse does not answer"
 _WHERE = "What runs from --data-dir is meant, unless KAFKA_BOOTSTRAP_SERVERS names another Kafka."
 LIST_HELP = f"""Example: events dead-letters list --team demo --since 1h
 
-List dead letters, oldest first: when, where, whose, and why.  The place, such as 2/15, is what `show` takes.  Reads the
-topic of dead letters from --since on, else from its beginning.  {_WHERE}
+List dead letters, oldest first: when, where, whose, and why, and whether the event is stored by now, as it is after a
+replay that helped.  The place, such as 2/15, is what `show` takes.  Reads the topic of dead letters from --since on,
+else from its beginning.  {_WHERE}
 
 Exit codes: 0 done, also where there are none, {_ENDS}.
 """
@@ -51,6 +54,7 @@ Exit codes: 0 done, 1 some were refused again, 3 not confirmed, nothing was sent
 with all of them yet, {_ENDS}.
 """
 T = TypeVar("T")
+ANSWER_SECONDS = 10
 
 
 class Exit(IntEnum):
@@ -112,14 +116,16 @@ def list_letters(  # noqa: PLR0913 - one per option
     """List dead letters."""
     filters = Filters(team, reason, event_id, milliseconds(since), milliseconds(until))
 
-    async def newest(log: DeadLetterLog) -> tuple[list[DeadLetter], int]:
-        return await log.newest(filters, limit, _progress)
+    async def newest(settings: AuditSettings) -> tuple[list[DeadLetter], int, set[EventKey] | None]:
+        async with DeadLetterLog(settings) as log:
+            letters, count = await log.newest(filters, limit, _progress)
+        return letters, count, await _stored(settings, {letter.event for letter in letters if letter.event})
 
-    letters, count = _run(data_dir, lambda settings: _asked(settings, newest))
+    letters, count, there = _run(data_dir, newest)
     if as_json:
-        typer.echo(json.dumps([row(letter) for letter in letters], indent=2))
+        typer.echo(json.dumps([row(letter) | {"stored": is_stored(letter, there)} for letter in letters], indent=2))
     else:
-        typer.echo("\n".join(table(letters)) if letters else "no dead letters")
+        typer.echo("\n".join(table(letters, there)) if letters else "no dead letters")
     if count > len(letters):
         sys.stderr.write(f"These are the newest {len(letters)} of {count}; --limit shows more.\n")
 
@@ -134,10 +140,11 @@ def show(
     """Show one dead letter."""
     partition, offset = _place(place)
 
-    async def one(log: DeadLetterLog) -> DeadLetter | None:
-        return await log.one(partition, offset)
+    async def one(settings: AuditSettings) -> DeadLetter | None:
+        async with DeadLetterLog(settings) as log:
+            return await log.one(partition, offset)
 
-    letter = _run(data_dir, lambda settings: _asked(settings, one))
+    letter = _run(data_dir, one)
     if letter is None:
         end_with(
             Exit.NOTHING_DONE, f"There is no dead letter at {place}, or it has expired; `events dead-letters list`."
@@ -183,9 +190,14 @@ def replay(  # noqa: PLR0913 - one per option
     raise typer.Exit(Exit.REFUSED_AGAIN if summary.refused_again else 0)
 
 
-async def _asked(settings: AuditSettings, ask: Callable[[DeadLetterLog], Awaitable[T]]) -> T:
-    async with DeadLetterLog(settings) as log:
-        return await ask(log)
+async def _stored(settings: AuditSettings, events: set[EventKey]) -> set[EventKey] | None:
+    """Those that have a row by now; None where ClickHouse does not tell: the list is good without it."""
+    try:
+        async with Writer(settings, ANSWER_SECONDS) as writer:
+            return await stored(writer, settings.clickhouse_database, events)
+    except Unavailable as error:
+        sys.stderr.write(f"ClickHouse does not tell which of these events are stored by now: {error}\n")
+        return None
 
 
 def _run(data_dir: Path, act: Callable[[AuditSettings], Coroutine[None, None, T]]) -> T:

@@ -147,8 +147,13 @@ async def test_replay_when_the_cause_is_gone(pipeline: Pipeline) -> None:
     expected = dict(headers_of(event_id, pipeline.team)) | {REPLAYED_FROM: f"{AT}/0".encode()}
     assert await pipeline.raw() == [(b"demo/u", GOOD, expected)]
     assert pipeline.warehouse.value(f"SELECT event_id FROM {pipeline.team}.events") == event_id
+    await pipeline.refused_once(GOOD, str(uuid.uuid4()), raw_offset=9)
     _, listed = await pipeline.json("list")
-    assert [letter["place"] for letter in listed] == [f"{AT}/0", f"{AT}/1"]
+    assert [(letter["place"], letter["stored"]) for letter in listed] == [
+        (f"{AT}/0", True),
+        (f"{AT}/1", True),
+        (f"{AT}/2", False),
+    ]
 
 
 async def test_replay_when_an_earlier_one_died(pipeline: Pipeline) -> None:
@@ -206,7 +211,7 @@ async def test_replay_when_it_cannot_or_may_not(pipeline: Pipeline) -> None:
 
 
 async def test_list_and_show_when_values_are_no_text(pipeline: Pipeline) -> None:
-    """Filters choose, the newest are kept, and every byte is shown."""
+    """Filters choose, the newest are kept, and every byte is shown; without ClickHouse as well."""
     other = replace(pipeline, team="other")
     ids = [str(uuid.uuid4()) for _ in range(3)]
     await pipeline.refused_once(b"\xff\x1b[2J", ids[0])
@@ -218,6 +223,7 @@ async def test_list_and_show_when_values_are_no_text(pipeline: Pipeline) -> None
     _, of_team = await pipeline.json("list", "--team", "other", "--since", "1h")
     newest = await pipeline.run("list", "--limit", "1")
     _, old = await pipeline.json("list", "--until", "1h")
+    alone = await pipeline.execute("env", "CLICKHOUSE_URL=http://127.0.0.1:1", str(EVENTS), "dead-letters", "list")
     absent = [(await pipeline.run("show", place)).returncode for place in (f"{AT}/3", f"{PARTITIONS}/0", "2")]
 
     assert (shown["event_id"], shown["value"]) == (ids[0], {"base64": "/xtbMko="})
@@ -226,6 +232,9 @@ async def test_list_and_show_when_values_are_no_text(pipeline: Pipeline) -> None
     assert ids[2] in newest.stdout
     assert "newest 1 of 3" in newest.stderr
     assert (old, absent) == ([], [3, 3, 2])
+    assert alone.returncode == 0
+    assert "ClickHouse does not tell" in alone.stderr
+    assert [line.split()[-1] for line in alone.stdout.splitlines()[1::2]] == ["?", "?", "?"]
 
 
 async def test_page_when_its_examples_are_run(pipeline: Pipeline) -> None:

@@ -109,7 +109,7 @@ def test_text_when_a_sender_wrote_control_characters() -> None:
     hostile = letter(Raw(value=b"a\x1b[2J\nb", headers=(*HEADERS.items(), ("x\x1b", b"\x1b]0;t\x07\r"))))
     shown = replace(hostile, headers=(*hostile.headers, ("detail", b"\x1b[1A")))
 
-    for line in [*page(shown), *table([shown])]:
+    for line in [*page(shown), *table([shown], None)]:
         assert all(character.isprintable() or character == "\n" for character in line)
 
 
