@@ -143,3 +143,22 @@ async def test_stream_when_a_teams_topic_is_not_as_it_must_be(kafka: KafkaSettin
     missing, uneven = log.read_text("utf-8").strip().splitlines()[-2:]
     assert missing == f"There is no topic {topic}, or it may not be seen: create it first."
     assert uneven.startswith(f"{topic} has {PARTITIONS - 1} partitions and {kafka.topics.raw} has {PARTITIONS}")
+
+
+async def test_stream_when_a_teams_topic_is_deleted(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """It ends, and commits nothing past what was not copied: when the topic is back, no later record is missing."""
+    await create_topics(kafka, PARTITIONS, teams=["demo"])
+    topic, log = kafka.topics.raw_of("demo"), tmp_path / "stream.log"
+    async with broker(kafka) as kafka_broker:
+        await kafka_broker.produce_raw(0, None, b"{}", raw_headers(0, b"demo"))
+        with stream(kafka, log, STREAM_TEAM_TOPICS="demo", STREAM_STALL_SECONDS="5") as running:
+            await kafka_broker.caught_up()
+            await kafka_broker.admin.delete_topics([topic])
+            await kafka_broker.produce_raw(0, None, b"{}", raw_headers(1, b"demo"))
+            assert running.wait(100) != 0
+        await create_topics(kafka, PARTITIONS, teams=["demo"])
+        with stream(kafka, log, STREAM_TEAM_TOPICS="demo"):
+            await kafka_broker.caught_up()
+        (copy,) = (await kafka_broker.records(topic))[0]
+
+    assert dict(copy.headers)[RAW_OFFSET] == b"1"
