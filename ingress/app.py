@@ -30,6 +30,7 @@ from ingress.server import PublicServer
 from ingress.settings import IngressSettings
 from ingress.spill import Spill, stranded_folders, worker_folder
 from ingress.worker import Worker, reporting
+from schemas.connecting import limit_connecting
 from schemas.health import health_listener
 from schemas.logs import get_logger
 from schemas.metrics import HTTP_CONNECTIONS, INGRESS_READY, TOKENS_AGE_SECONDS
@@ -58,6 +59,7 @@ async def serve(settings: IngressSettings, worker: Worker | None = None) -> None
         ProducerFailed: where it must be started anew.
     """
     _check_parser()
+    limit_connecting(settings.kafka_connect_seconds)
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     stop = stop_signal()

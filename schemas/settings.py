@@ -44,6 +44,9 @@ class KafkaSettings(BaseSettings):
     kafka_sasl_username: str | None = Field(None, description="with SASL_PLAINTEXT or SASL_SSL")
     kafka_sasl_password: SecretStr | None = Field(None, description="with SASL_PLAINTEXT or SASL_SSL")
     kafka_ssl_cafile: Path | None = Field(None, description="certificates to trust instead of the system's")
+    kafka_connect_seconds: float = Field(
+        3.0, gt=0, description="a broker that takes longer to take up a connection is passed over, and tried again"
+    )
 
     @property
     def topics(self) -> Topics:

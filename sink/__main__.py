@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
+from schemas.connecting import limit_connecting
 from schemas.fatal import end_process, leave_process
 from schemas.health import health_listener
 from schemas.logs import configure, get_logger
@@ -88,6 +89,7 @@ def main() -> None:
     try:
         settings = load(SinkSettings, "SINK_")
         configure("sink", settings.log_level, settings.log_format)
+        limit_connecting(settings.kafka_connect_seconds)
         uvloop.run(serve(settings))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for whoever started it

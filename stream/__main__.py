@@ -7,6 +7,7 @@ import sys
 import uvloop
 
 from schemas import logs
+from schemas.connecting import limit_connecting
 from schemas.fatal import end_process
 from schemas.settings import SettingsError, load
 from stream.app import CannotStart, run
@@ -23,6 +24,7 @@ def main() -> int:
     try:
         settings = load(StreamSettings, "STREAM_")
         logs.configure("stream", settings.log_level, settings.log_format)
+        limit_connecting(settings.kafka_connect_seconds)
         gc.freeze()
         gc.set_threshold(*GARBAGE_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -33,6 +33,7 @@ from ingress.registry.handlers import Registry
 from ingress.registry.mirror import Mirror
 from ingress.registry.publisher import Publisher
 from ingress.registry.store import SchemaStore
+from schemas.connecting import limit_connecting
 from schemas.errors import Unavailable
 from schemas.health import health_listener
 from schemas.logs import get_logger
@@ -50,6 +51,7 @@ async def serve(settings: ConsoleSettings) -> None:
         SettingsError: where it cannot listen, or the schemas that it holds are of another registry.
     """
     stop = stop_signal()
+    limit_connecting(settings.kafka_connect_seconds)
     if not is_reachable_safely(settings.console_url):
         todo = "browsers keep no cookie of such an address, so nobody can sign in: put TLS in front"
         _log.warning("console_url_without_tls", url=settings.console_url, todo=todo)
