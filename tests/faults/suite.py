@@ -7,8 +7,10 @@ import asyncio
 import logging
 import multiprocessing
 import random
+import traceback
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,7 +69,8 @@ def run_group(choice: Choice, number: int) -> list[Result]:
     """All runs of one group of the plan; each result is printed as it comes."""
     # Clients tell of broken connections, which is what we do to them.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return asyncio.run(_run_group(plan(choice)[number], choice.seed, choice.folder / f"{number}"))
+    with told_in_words():
+        return asyncio.run(_run_group(plan(choice)[number], choice.seed, choice.folder / f"{number}"))
 
 
 async def _run_group(group: Group, seed: int, folder: Path) -> list[Result]:
@@ -84,7 +87,17 @@ async def _run_group(group: Group, seed: int, folder: Path) -> list[Result]:
 
 def run_planted(choice: Choice, bug: str) -> bool:
     """One planted bug under the fault that must bring it to light; whether it was found."""
-    return asyncio.run(_run_planted(bug, choice.seed, choice.folder / f"planted-{bug.replace(' ', '-')}"))
+    with told_in_words():
+        return asyncio.run(_run_planted(bug, choice.seed, choice.folder / f"planted-{bug.replace(' ', '-')}"))
+
+
+@contextmanager
+def told_in_words() -> Iterator[None]:
+    """Raise what another process can unpickle: what it cannot breaks the pool, and ends all other groups."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - handed on
+        raise RuntimeError("".join(traceback.format_exception(error))) from None
 
 
 async def _run_planted(bug: str, seed: int, folder: Path) -> bool:
@@ -106,7 +119,7 @@ def run_all(choice: Choice, jobs: int) -> bool:
         ended: Iterator[Future[Any]] = as_completed([*groups, *planted])
         for future in ended:
             if error := future.exception():
-                print(f"a group ended early: {error!r}", flush=True)
+                print(f"a group ended early: {error}", flush=True)
     results = [result for future in groups for result in _result(future, [])]
     violations = sum(len(result.violations) for result in results)
     acknowledged = sum(result.acknowledged for result in results)
