@@ -15,9 +15,10 @@ CALLED_WHEN_CLOSED = "on_close"
 
 
 def limit_connecting(seconds: float) -> None:
-    """From now on no client of this process waits longer for one of the brokers that it knows, its first one apart.
+    """From now on no client of this process waits longer for one of the brokers that it knows.
 
-    The first connection has no other to hold up, and is to be told from a Kafka that is slow to start.
+    Its first connection, by which it learns of them, has no such limit: it holds up no other, and Kafka may be slow to
+    start.
     """
 
     async def connect(host: str, port: int, **options: Any) -> AIOKafkaConnection:
