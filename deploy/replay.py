@@ -152,8 +152,7 @@ class _Choice:
     async def _chosen(
         self, letters: Sequence[DeadLetter], replays: dict[EventKey, int], taken: set[EventKey], summary: Summary
     ) -> list[DeadLetter]:
-        events = {letter.event for letter in letters if letter.event is not None}
-        there = await stored(self._writer, self._database, events)
+        there = await stored(self._writer, self._database, letters)
         chosen: list[DeadLetter] = []
         for letter in letters:
             event = letter.event

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -14,7 +14,7 @@ import typer
 
 from deploy.audit import AuditSettings
 from deploy.commands.dead_letter_text import bar, document, is_stored, lines_of, page, row, summary_document, table
-from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, confirmed, end_with
+from deploy.commands.options import DEFAULT_DATA_DIR, DataDir, end_with, need_terminal
 from deploy.commands.running import silence_libraries, warehouse_settings
 from deploy.commands.times import duration, milliseconds, moment
 from deploy.dead_letter_log import DeadLetterLog
@@ -119,7 +119,7 @@ def list_letters(  # noqa: PLR0913 - one per option
     async def newest(settings: AuditSettings) -> tuple[list[DeadLetter], int, set[EventKey] | None]:
         async with DeadLetterLog(settings) as log:
             letters, count = await log.newest(filters, limit, _progress)
-        return letters, count, await _stored(settings, {letter.event for letter in letters if letter.event})
+        return letters, count, await _stored(settings, letters)
 
     letters, count, there = _run(data_dir, newest)
     if as_json:
@@ -171,6 +171,8 @@ def replay(  # noqa: PLR0913 - one per option
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Replay dead letters."""
+    if not (dry_run or yes):
+        need_terminal("say --dry-run, or --yes to send")
     filters = Filters(team, reason, event_id, milliseconds(since), milliseconds(until))
     request = Request(filters, limit, dry_run, wait_seconds)
 
@@ -190,11 +192,11 @@ def replay(  # noqa: PLR0913 - one per option
     raise typer.Exit(Exit.REFUSED_AGAIN if summary.refused_again else 0)
 
 
-async def _stored(settings: AuditSettings, events: set[EventKey]) -> set[EventKey] | None:
-    """Those that have a row by now; None where ClickHouse does not tell: the list is good without it."""
+async def _stored(settings: AuditSettings, letters: Sequence[DeadLetter]) -> set[EventKey] | None:
+    """Those of their events that have a row by now; None where ClickHouse does not tell: the list does without."""
     try:
         async with Writer(settings, ANSWER_SECONDS) as writer:
-            return await stored(writer, settings.clickhouse_database, events)
+            return await stored(writer, settings.clickhouse_database, letters)
     except Unavailable as error:
         sys.stderr.write(f"ClickHouse does not tell which of these events are stored by now: {error}\n")
         return None
@@ -216,7 +218,7 @@ def _run(data_dir: Path, act: Callable[[AuditSettings], Coroutine[None, None, T]
 
 def _confirmed(found: Summary) -> bool:
     sys.stderr.write("\n".join([*lines_of(found, dry_run=True), ""]))
-    return confirmed("Send them?", "say --yes to send them")
+    return typer.confirm("Send them?", err=True)
 
 
 def _progress(what: str, done: int, total: int) -> None:

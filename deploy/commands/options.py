@@ -38,10 +38,15 @@ def end_with(code: int, message: str) -> NoReturn:
     raise typer.Exit(code)
 
 
-def confirmed(question: str, unasked: str) -> bool:
-    """Ask on the terminal; where nobody is there to be asked, end the command with what to say instead."""
+def need_terminal(instead: str) -> None:
+    """End the command with what to say instead, where nobody is there to be asked."""
     if not sys.stdin.isatty():
-        end_with(ExitCode.USAGE, f"Nobody is there to be asked: {unasked}.")
+        end_with(ExitCode.USAGE, f"Nobody is there to be asked: {instead}.")
+
+
+def confirmed(question: str, instead: str) -> bool:
+    """Ask on the terminal; where nobody is there, end the command with what to say instead."""
+    need_terminal(instead)
     return typer.confirm(question, err=True)
 
 
