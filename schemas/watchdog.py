@@ -20,6 +20,7 @@ from schemas.stalls import LOOK_SECONDS, SILENCE, Answer, Stalls, Standing
 
 ANSWER_SECONDS = 5
 CLIENT_SECONDS = 3
+LEAVE_SECONDS = 1
 T = TypeVar("T")
 
 
@@ -52,6 +53,8 @@ async def look_after(watched: Watched, probe: "Probe", stalls: Stalls) -> NoRetu
                 end_process(ProcessStalled("; ".join(stalled)))
     except Exception as error:  # noqa: BLE001 - raised, it would wait for clients that hang
         end_process(error)
+    finally:
+        await probe.leave()
 
 
 class Probe:
@@ -83,9 +86,17 @@ class Probe:
         )
         known = {partition: end for partition, end in zip(partitions, ends, strict=True) if end is not None}
         if group is None or whole is None or len(known) < len(partitions):
-            self._clients = None
-            await _answered(clients.close())
+            await self._disconnect(ANSWER_SECONDS)
         return Answer(known, group=bool(group), whole=bool(whole))
+
+    async def leave(self) -> None:
+        """Disconnect; a client that hangs is left to itself."""
+        await self._disconnect(LEAVE_SECONDS)
+
+    async def _disconnect(self, seconds: float) -> None:
+        clients, self._clients = self._clients, None
+        if clients:
+            await _answered(clients.close(), seconds)
 
 
 class _Clients:
@@ -130,14 +141,14 @@ async def _connect(options: Mapping[str, object]) -> _Clients:
     return _Clients(stack, consumer, admin)
 
 
-async def _answered(question: Coroutine[None, None, T]) -> T | None:
+async def _answered(question: Coroutine[None, None, T], seconds: float = ANSWER_SECONDS) -> T | None:
     """The answer; None where Kafka gives none in time.
 
     Not asyncio.timeout: aiokafka has tasks that swallow their cancellation (aiokafka#847).
     """
     asking = asyncio.create_task(question)
     try:
-        await asyncio.wait({asking}, timeout=ANSWER_SECONDS)
+        await asyncio.wait({asking}, timeout=seconds)
     finally:
         asking.cancel()
     if not asking.done() or asking.cancelled():

@@ -14,6 +14,7 @@ from schemas import metrics
 from schemas.errors import Unavailable
 from schemas.fatal import end_process
 from schemas.logs import get_logger
+from sink.audit import Span
 from sink.backoff import pause_seconds
 from sink.dead_letter_log import DeadLetterLog
 from sink.dead_letter_rows import COLUMNS, Letters
@@ -59,16 +60,17 @@ class DeadLetterTable:
         try:
             async with DeadLetterLog(self._settings) as letters:
                 while True:
-                    await self._round(letters)
+                    all_stored = await self._round(letters)
                     self._waits = False
-                    await asyncio.sleep(self._settings.sink_max_batch_age_seconds)
+                    if all_stored:
+                        await asyncio.sleep(self._settings.sink_max_batch_age_seconds)
         except Unavailable as error:
             if not self._waits:
                 log.warning("dead_letters_wait", error=str(error), todo="nothing: it goes on when that answers")
             self._waits = True
 
-    async def _round(self, letters: DeadLetterLog) -> None:
-        """Store everything that is there now."""
+    async def _round(self, letters: DeadLetterLog) -> bool:
+        """Store what is there now, as much of it as one insert takes; return whether that was all."""
         partitions = sorted(self._partitions())
         self._positions = {n: self._positions[n] for n in partitions if n in self._positions}
         for partition in partitions:
@@ -76,16 +78,13 @@ class DeadLetterTable:
                 self._positions[partition] = await letters.position(partition)
         batch = Letters(self._settings.clickhouse_database)
         ends = await letters.ends(partitions) if partitions else {}
+        all_read = True
         for partition, span in letters.unread(self._positions, ends).items():
-            async with aclosing(letters.readable(letters.dead_at(partition), span)) as pieces:
-                async for records in pieces:
-                    batch.add(records)
-                    if batch.bytes >= MAX_BATCH_BYTES:
-                        await self._store(batch, letters)
-                        batch = Letters(self._settings.clickhouse_database)
-            # Also past records that cannot be read at all: a header's name is not UTF-8.
-            batch.ends[partition] = span.stop
+            all_read = await _read(letters, partition, span, batch)
+            if not all_read:
+                break
         await self._store(batch, letters)
+        return all_read
 
     async def _store(self, batch: Letters, letters: DeadLetterLog) -> None:
         if not batch.ends:
@@ -111,3 +110,15 @@ class DeadLetterTable:
             await asyncio.sleep(pause_seconds(tries))
         metrics.DEAD_LETTER_ROWS.inc(len(batch.rows))
         log.debug("dead_letters_stored", rows=len(batch.rows), ends=batch.ends)
+
+
+async def _read(letters: DeadLetterLog, partition: int, span: Span, batch: Letters) -> bool:
+    """Add a span of dead letters to the batch, as many as fit; return whether all of them did."""
+    async with aclosing(letters.readable(letters.dead_at(partition), span)) as pieces:
+        async for records in pieces:
+            batch.add(records)
+            if batch.bytes >= MAX_BATCH_BYTES:
+                return False
+    # Also past records that cannot be read at all: a header's name is not UTF-8.
+    batch.ends[partition] = span.stop
+    return True

@@ -19,6 +19,7 @@ from deploy.topics import create_topics
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.settings import ClickHouseSettings, KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES, Headers
+from sink.dead_letter_table import MAX_BATCH_BYTES
 from sink.tables import Tables
 from sink.writer import Writer
 from stream.dead_letter import dead_letter
@@ -220,6 +221,18 @@ async def test_rows_when_the_sink_dies_before_its_commit(letters: Letters, tmp_p
     seen = letters.rows("SELECT _raw_offset FROM {team}.dead_letters ORDER BY _raw_offset")
     assert [row["_raw_offset"] for row in seen] == list(range(6))
     assert await letters.committed() == 6
+
+
+async def test_rows_when_there_is_more_than_one_insert_takes(letters: Letters, tmp_path: Path) -> None:
+    """A backlog is stored insert by insert, without a pause in which Kafka seems to be away."""
+    records = 2 * MAX_BATCH_BYTES // MAX_RECORD_BYTES + 1
+    for number in range(records):
+        await letters.write(b"%d" % number + b" " * (MAX_RECORD_BYTES - 100), [("team", letters.team.encode())])
+
+    with running_sink(letters.kafka, letters.clickhouse, tmp_path / "sink.out"):
+        await letters.stored(records)
+
+    assert "dead_letters_wait" not in (tmp_path / "sink.out").read_text("utf-8")
 
 
 async def test_rows_when_sinks_share_the_partitions(letters: Letters, tmp_path: Path) -> None:

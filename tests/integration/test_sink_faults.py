@@ -296,16 +296,18 @@ async def test_rows_when_a_table_is_dropped(
 async def test_rows_when_asked_to_end(
     kafka: KafkaSettings, clickhouse: ClickHouseSettings, warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    """SIGTERM inserts what was collected, commits it, leaves the group and ends with 0."""
+    """SIGTERM inserts what was collected, commits it, leaves the group, closes its clients and ends with 0."""
     async with feed(kafka) as records:
         await records.all(range(10))
         expected = 10 * PARTITIONS * len(envelope(0, 0, records.team))
         with running_sink(kafka, clickhouse, tmp_path / "sink.out", sink_max_batch_age_seconds=600) as sink:
             await eventually(lambda: metric(sink, "eventsapi_buffered_bytes", expected), "all records in memory")
+            await eventually(lambda: metric(sink, "eventsapi_consumer_lag_records", 10 * PARTITIONS), "the watchdog")
             assert warehouse.rows() == 0
             assert sink.terminate() == 0
     assert warehouse.per_partition() == exactly(10)
     assert await all_done(kafka, 10)
+    assert "Unclosed" not in (tmp_path / "sink.out").read_text("utf-8")
 
 
 async def test_sink_when_its_password_is_wrong(
