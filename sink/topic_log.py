@@ -133,20 +133,22 @@ class TopicLog:
         position = max(span.start, (await self.bounds(at)).start)
         self._consumer.assign([at])
         self._consumer.seek(at, position)
-        answered = time.monotonic()
+        silent_seconds = 0.0
         try:
             while position < span.stop:
                 began = time.monotonic()
                 with translated():
                     fetched = await self._consumer.getmany(at, timeout_ms=POLL_MILLISECONDS, max_records=most)
-                now = time.monotonic()
-                if found := fetched.get(at):
-                    position, answered = found[-1].offset + 1, now
+                took_seconds = time.monotonic() - began
+                found = fetched.get(at)
+                silent_seconds = 0.0 if found else silent_seconds + took_seconds
+                if found:
+                    position = found[-1].offset + 1
                     if found[0].offset < span.stop:
                         yield [record for record in found if record.offset < span.stop]
-                elif now - answered > ANSWER_SECONDS:
+                elif silent_seconds > ANSWER_SECONDS:
                     raise Unavailable(f"Kafka brings no record of {at.topic}/{at.partition} at offset {position}")
-                await asyncio.sleep((now - began) * self._rest)
+                await asyncio.sleep(took_seconds * self._rest)
         finally:
             # Otherwise it goes on fetching; unsubscribe() would end aiokafka's fetching for good.
             self._consumer.pause(at)
