@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from ingress.limits import Allowance
 from schemas import events, segment, topics
 from schemas.errors import ErrorCode, InvalidEvent
@@ -66,7 +68,7 @@ class Arrival(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class RawRecord(NamedTuple):
+class RawRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record of the raw topic; its partition follows from the key."""
 
     event_id: str

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from ingress.backoff import pause_seconds
 from ingress.envelope import RawRecord
+from schemas.compressing import fast_lz4
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
 from schemas.settings import KafkaSettings
@@ -131,7 +132,7 @@ def _producer(settings: KafkaSettings) -> AIOKafkaProducer:
         **settings.kafka_options(),
         acks="all",
         enable_idempotence=True,
-        compression_type="lz4",
+        compression_type=fast_lz4(),
         linger_ms=0,
         max_batch_size=MAX_RECORD_BYTES,
         max_request_size=2 * MAX_RECORD_BYTES,

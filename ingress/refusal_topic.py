@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from ingress.backoff import pause_seconds
 from ingress.refusals import RefusalRecord, Refusals
 from schemas.cancellation import told_apart
+from schemas.compressing import fast_lz4
 from schemas.logs import get_logger
 from schemas.metrics import REFUSALS_DROPPED
 from schemas.settings import KafkaSettings
@@ -67,7 +68,7 @@ async def _connected(settings: KafkaSettings) -> AIOKafkaProducer:
             **settings.kafka_options(),
             client_id="events-refusals",
             acks=1,
-            compression_type="lz4",
+            compression_type=fast_lz4(),
             linger_ms=LINGER_MILLISECONDS,
             max_batch_size=BATCH_BYTES,
             request_timeout_ms=REQUEST_SECONDS * 1_000,

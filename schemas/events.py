@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import ErrorCode, InvalidEvent
-from schemas.free_json import ABSENT, UNREADABLE, check_depth, check_object, json_text, refusal
+from schemas.free_json import ABSENT, UNREADABLE, check_free, json_text, refusal
 
 FORMAT = "event.v1"
 KIND = "event"
@@ -90,9 +90,7 @@ def parse_event(body: bytes) -> EventV1:
     """
     try:
         event = _decode(body.decode())
-        check_object("properties", event.properties)
-        check_object("context", event.context)
-        check_depth(body)
+        check_free(body, ("properties", event.properties), ("context", event.context))
     except UNREADABLE as error:
         raise refusal(error, _RULES) from error
     check_time(event.timestamp)

@@ -19,6 +19,7 @@ ABSENT = msgspec.Raw(b"null")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a body raises."""
 
+_decode = msgspec.json.Decoder().decode
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _AT = re.compile(r" - at `\$\.?([^`]*)`")
@@ -30,36 +31,36 @@ def json_text(member: msgspec.Raw) -> str:
     return EMPTY_OBJECT if member == ABSENT else bytes(member).decode()
 
 
-def check_object(field: str, member: msgspec.Raw) -> None:
+def check_free(body: bytes, *members: tuple[str, msgspec.Raw]) -> None:
     """Free JSON is an object, no deeper than MAX_DEPTH, and holds only what ClickHouse can read as well.
+
+    Nor does any other member of the body nest too deep, whether anybody reads it or not: behind the ingress the stack
+    is higher.
 
     Raises:
         InvalidEvent: with the member that its sender must mend.
-        msgspec.DecodeError: where it is no JSON.
-        RecursionError: where it nests far too deep.
+        msgspec.DecodeError: where one is no JSON.
+        RecursionError: where one nests far too deep.
     """
-    if member == ABSENT:
-        return
-    json = bytes(member)
+    # Most bodies have fewer brackets, and need not be looked into.
+    may_be_deep = body.count(b"{") + body.count(b"[") > MAX_DEPTH
+    for field, member in members:
+        if member != ABSENT:
+            _check_object(field, bytes(member), may_be_deep=may_be_deep)
+    if may_be_deep and _depth(body) > MAX_DEPTH + 1:
+        raise too_deep(None)
+
+
+def _check_object(field: str, json: bytes, *, may_be_deep: bool) -> None:
     if json[:1] != b"{":
         raise InvalidEvent(ErrorCode.WRONG_TYPE, f"{field} must be an object.", field)
-    if _nests_deeper(json, MAX_DEPTH):
+    if may_be_deep and _depth(json) > MAX_DEPTH:
         raise too_deep(field)
     try:
-        msgspec.json.decode(json)
+        _decode(json)
     except msgspec.ValidationError as error:
         message = f"{field} holds a number beyond the range of a double."
         raise InvalidEvent(ErrorCode.INVALID_VALUE, message, field) from error
-
-
-def check_depth(body: bytes) -> None:
-    """No member of a body nests too deep, whether anybody reads it or not: behind the ingress the stack is higher.
-
-    Raises:
-        InvalidEvent: where one does.
-    """
-    if _nests_deeper(body, MAX_DEPTH + 1):
-        raise too_deep(None)
 
 
 def too_deep(field: str | None) -> InvalidEvent:
@@ -99,9 +100,7 @@ def _explain(problem: str, rules: Mapping[str, str]) -> InvalidEvent:
     return InvalidEvent(code, f"{field} must be {rules[field]}.", field)
 
 
-def _nests_deeper(json: bytes, levels: int) -> bool:
-    """Whether objects and arrays nest deeper in well-formed JSON; most has fewer of them, and is not looked into."""
-    if json.count(b"{") + json.count(b"[") <= levels:
-        return False
+def _depth(json: bytes) -> int:
+    """How deep objects and arrays nest in well-formed JSON."""
     brackets = _STRINGS.sub(b"", json).translate(None, _NO_BRACKETS)
-    return max(accumulate(1 if bracket in b"{[" else -1 for bracket in brackets), default=0) > levels
+    return max(accumulate(1 if bracket in b"{[" else -1 for bracket in brackets), default=0)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 
 from schemas.events import EventName, SenderId, check_time
-from schemas.free_json import ABSENT, UNREADABLE, check_depth, check_object, json_text, refusal
+from schemas.free_json import ABSENT, UNREADABLE, check_free, json_text, refusal
 
 FORMAT = "segment.v1"
 
@@ -176,9 +176,7 @@ def parse_call(kind: str, body: bytes) -> Call:
     """
     try:
         call = _DECODE[kind](body.decode())
-        check_object(call.free_member, call.free)
-        check_object("context", call.context)
-        check_depth(body)
+        check_free(body, (call.free_member, call.free), ("context", call.context))
     except UNREADABLE as error:
         raise refusal(error, _RULES) from error
     check_time(call.time)

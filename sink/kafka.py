@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError, KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata
 
+from schemas.compressing import fast_lz4
 from schemas.logs import get_logger
 from schemas.stalls import Reading
 from schemas.topics import DETAIL, FIELD, FORMAT, MAX_RECORD_BYTES, NORMALIZED_FORMAT, RAW_PARTITION, REASON, Headers
@@ -256,7 +257,7 @@ class DeadLetters:
             client_id="events-sink",
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type=fast_lz4(),
             max_request_size=MAX_RECORD_BYTES + (64 << 10),
         )
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.compressing import fast_lz4
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 from schemas.topics import MAX_RECORD_BYTES
@@ -102,7 +103,7 @@ async def connect(settings: KafkaSettings) -> Producer:
         **settings.kafka_options(),
         acks="all",
         enable_idempotence=True,
-        compression_type="lz4",
+        compression_type=fast_lz4(),
         max_batch_size=MAX_RECORD_BYTES,
         max_request_size=2 * MAX_RECORD_BYTES,
     )

@@ -75,7 +75,7 @@ class Coercion:
         self._columns = [_column(field) for field in schema.fields]
 
     def apply(self, properties: bytes) -> Coerced:
-        """Coerce one event, whose properties are an object that `check_object` takes.
+        """Coerce one event, whose properties are an object that `check_free` takes.
 
         Raises:
             InvalidEvent: where it lacks a required member.
