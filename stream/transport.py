@@ -147,10 +147,10 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
             # Whatever was registered before Kafka took these records is known from here on.
             await self._caught_up()
         for partition, records in fetched.items():
-            follows = await self._follows(partition, records[0].offset)
-            if not self._settled or generation != self._progress.generation:
+            # While schemas are read, and whenever a run is taken, the partition may become another's.
+            if not self._holds(generation):
                 return
-            if follows:
+            if await self._follows(partition, records[0].offset) and self._holds(generation):
                 run = self._progress.hand_out(partition, records, time.monotonic())
                 tp = TP(self._raw.topic, partition)
                 # Faust would drop what lies before an offset that it has seen; only we know where to go on.
@@ -174,6 +174,10 @@ class Consumer(faust_consumer.Consumer):  # type: ignore[misc] # Faust is not ty
     def _settled(self) -> bool:
         """Whether no rebalance is under way.  Faust alone cannot tell: it may resume the flow while the next begins."""
         return self.flow_active and self._progress.generation == self._raw.generation
+
+    def _holds(self, generation: int) -> bool:
+        """Whether what was fetched in this generation may still be handed out."""
+        return self._settled and generation == self._progress.generation
 
     async def _on_revoked(self, partitions: set[int]) -> None:
         self.app.on_rebalance_start()

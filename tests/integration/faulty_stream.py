@@ -59,10 +59,19 @@ class _LateSchemas(SchemaLog):
         await super().follow()
 
 
+class _SlowSchemas(SchemaLog):
+    """After each fetch it takes a while until all that is registered is known."""
+
+    async def caught_up(self) -> None:
+        await super().caught_up()
+        await asyncio.sleep(SLOW_SECONDS)
+
+
 FAULTS = {
     "agent_raises": (stream.agents, "normalize_run", _agent_raises),
     "first_run_hangs": (stream.producer, "Producer", _HangingProducer),
     "late_schemas": (stream.app, "SchemaLog", _LateSchemas),
+    "slow_schemas": (stream.app, "SchemaLog", _SlowSchemas),
     "slow_kafka": (stream.producer, "Producer", _SlowProducer),
 }
 

@@ -110,6 +110,25 @@ async def test_workers_that_come_and_go_under_load_leave_no_gap(kafka: KafkaSett
     outcome.assert_exact(per_partition)
 
 
+async def test_partitions_that_go_while_schemas_are_read_are_left_alone(kafka: KafkaSettings, tmp_path: Path) -> None:
+    """What was fetched of a partition that is another worker's by then is not handed out, and ends nothing."""
+    enough = asyncio.Event()
+    async with broker(kafka) as kafka_broker:
+        with stream(kafka, tmp_path / "first.log", faulty("slow_schemas")) as first:
+            pouring = asyncio.create_task(kafka_broker.pour(1000, enough))
+            await assert_moving(kafka_broker)
+            for visit in ("second.log", "third.log", "fourth.log"):
+                with stream(kafka, tmp_path / visit):
+                    await asyncio.to_thread(wait_until, has_partitions(tmp_path / visit), "the other worker has some")
+            enough.set()
+            per_partition = await pouring
+            await kafka_broker.caught_up()
+            assert first.poll() is None
+        outcome = await kafka_broker.outcome()
+
+    outcome.assert_exact(per_partition)
+
+
 def has_partitions(log: Path) -> Callable[[], bool]:
     """Whether the worker with this log owns some."""
     return lambda: '"partitions_assigned"' in log.read_text("utf-8")
