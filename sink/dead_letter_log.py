@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from schemas.settings import KafkaSettings
-from sink.audit import Span
 from sink.topic_log import ANSWER_SECONDS, TopicLog, translated
 
 
@@ -41,7 +40,3 @@ class DeadLetterLog(TopicLog):
         with translated():
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._consumer.commit(offsets)
-
-    def unread(self, positions: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, Span]:
-        """What there is of each partition behind its position; partitions without any are left out."""
-        return {n: Span(position, ends[n]) for n, position in positions.items() if position < ends[n]}

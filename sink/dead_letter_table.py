@@ -60,17 +60,16 @@ class DeadLetterTable:
         try:
             async with DeadLetterLog(self._settings) as letters:
                 while True:
-                    all_stored = await self._round(letters)
+                    await self._round(letters)
                     self._waits = False
-                    if all_stored:
-                        await asyncio.sleep(self._settings.sink_max_batch_age_seconds)
+                    await asyncio.sleep(self._settings.sink_max_batch_age_seconds)
         except Unavailable as error:
             if not self._waits:
                 log.warning("dead_letters_wait", error=str(error), todo="nothing: it goes on when that answers")
             self._waits = True
 
-    async def _round(self, letters: DeadLetterLog) -> bool:
-        """Store what is there now, as much of it as one insert takes; return whether that was all."""
+    async def _round(self, letters: DeadLetterLog) -> None:
+        """Store everything that is there now."""
         partitions = sorted(self._partitions())
         self._positions = {n: self._positions[n] for n in partitions if n in self._positions}
         for partition in partitions:
@@ -78,13 +77,11 @@ class DeadLetterTable:
                 self._positions[partition] = await letters.position(partition)
         batch = Letters(self._settings.clickhouse_database)
         ends = await letters.ends(partitions) if partitions else {}
-        all_read = True
-        for partition, span in letters.unread(self._positions, ends).items():
-            all_read = await _read(letters, partition, span, batch)
-            if not all_read:
-                break
+        for partition, end in ends.items():
+            while not await _read(letters, partition, Span(self._positions[partition], end), batch):
+                await self._store(batch, letters)
+                batch = Letters(self._settings.clickhouse_database)
         await self._store(batch, letters)
-        return all_read
 
     async def _store(self, batch: Letters, letters: DeadLetterLog) -> None:
         if not batch.ends:
@@ -113,7 +110,12 @@ class DeadLetterTable:
 
 
 async def _read(letters: DeadLetterLog, partition: int, span: Span, batch: Letters) -> bool:
-    """Add a span of dead letters to the batch, as many as fit; return whether all of them did."""
+    """Add a span of dead letters to the batch, as many as fit; return whether all of them did.
+
+    A full batch is stored when the reading has ended: a commit changes what the consumer reads.
+    """
+    if span.start >= span.stop:
+        return True
     async with aclosing(letters.readable(letters.dead_at(partition), span)) as pieces:
         async for records in pieces:
             batch.add(records)
