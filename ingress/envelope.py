@@ -12,14 +12,16 @@ from typing import NamedTuple
 import msgspec
 
 from ingress.limits import Allowance
+from ingress.sticky import Partition
 from schemas import events, segment, topics
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.events import derive_event_id
 from schemas.formats import Event
-from schemas.topics import Headers
+from schemas.topics import Headers, key_in
 
 UUID7_RANDOM_BYTES = 9
 _NO_LIMIT = Allowance()
+_ENDINGS = [b"%02x" % number for number in range(256)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _FORMATS: dict[str, tuple[tuple[str, bytes], ...]] = {
@@ -119,10 +121,11 @@ class Envelope:
         time = f"{arrival.milliseconds:012x}"
         self._time, self._random = f"{time[:8]}-{time[8:]}-7", arrival.random.hex()
 
-    def wrap(self, event: Event, value: bytes, number: int = 0) -> RawRecord:
+    def wrap(self, event: Event, value: bytes, number: int = 0, partition: Partition | None = None) -> RawRecord:
         """The raw record of an event that was parsed from this value; `number` is its place in the request.
 
-        A sender's own `id` always gives the same event id; otherwise it is minted from time and randomness.
+        A sender's own `id` always gives the same event id; otherwise it is minted from time and randomness.  Where
+        the key is made of a minted one, that is one by which the record goes into the partition.
 
         Raises:
             InvalidEvent: where its token may not send events of this name.
@@ -132,7 +135,13 @@ class Envelope:
             raise InvalidEvent(ErrorCode.EVENT_OUT_OF_SCOPE, message, "event")
         event_id = self._uuid7(number) if event.id is None else str(derive_event_id(self._team, event.id))
         user = event.user_id
-        key = f"{self._team}/{event_id if user is None or user == '' else user}".encode()
+        if user is not None and user != "":
+            key = f"{self._team}/{user}".encode()
+        elif event.id is None and partition is not None:
+            key = key_in(*partition, f"{self._team}/{event_id[:-2]}".encode(), _ENDINGS)
+            event_id = key[-len(event_id) :].decode()
+        else:
+            key = f"{self._team}/{event_id}".encode()
         headers = self._headers.get(event.kind)
         if headers is None:
             headers = self._headers[event.kind] = [*self._sender_headers, *_FORMATS[event.kind], *self._arrival_headers]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from schemas.errors import Unavailable
 
+FILL_ROUNDS = 4
+
 Outcome = Unavailable | None
 """None where the records are safe, else why that is not known."""
 
@@ -43,6 +45,18 @@ class Flush:
         listeners, self._listeners = self._listeners, deque()
         for _, listener in listeners:
             listener(outcome)
+
+    async def fill(self) -> None:
+        """Wait as long as each round of the event loop adds something, FILL_ROUNDS at most.
+
+        Requests that come at the same time are read in several rounds.  To be sent together costs them less than each
+        to be sent at once.
+        """
+        for _ in range(FILL_ROUNDS):
+            before = self.bytes
+            await asyncio.sleep(0)
+            if self.bytes == before:
+                break
 
     def _expire(self) -> None:
         now = self._loop.time()

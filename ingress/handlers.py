@@ -25,6 +25,7 @@ from ingress.refusals import REFUSED, Asked, Refusals
 from ingress.request import Request
 from ingress.requests import JSON, NDJSON, PLAIN, media_type, no_token, token_of, wrong_media_type
 from ingress.settings import IngressSettings
+from ingress.tally import Tally
 from schemas.errors import ErrorCode, InvalidEvent, Unavailable
 from schemas.events import check_time, parse_event
 from schemas.formats import Event
@@ -74,6 +75,7 @@ class Events:
         self._tokens = tokens
         self._producer = producer
         self._refusals = refusals
+        self._accepted = Tally[int](lambda counts: EVENTS_ACCEPTED.inc(sum(counts)))
 
     def event_intake(self) -> Intake:
         """`POST /v1/event`."""
@@ -145,20 +147,20 @@ class Events:
 
         def conclude(outcomes: Mapping[Flush, Outcome]) -> Answer:
             known = [outcomes[flush] is None for flush in flushes]
-            EVENTS_ACCEPTED.inc(sum(known))
+            self._accepted.add(sum(known))
             # Of what was not published nothing is known, as of everything that is late.
             return answers.batch(found.results(known + [False] * (len(found.accepted) - len(known))), name)
 
         return Delivery(flushes, conclude)
 
     def _publish(self, event: Event, body: bytes, sender: Sender, arrival: Arrival, name: str) -> Delivery:
-        record = Envelope(sender, arrival).wrap(event, body)
+        record = Envelope(sender, arrival).wrap(event, body, partition=self._producer.sticky())
         flush = self._producer.publish(record)
 
         def conclude(outcomes: Mapping[Flush, Outcome]) -> Answer:
             if error := outcomes[flush]:
                 raise error
-            EVENTS_ACCEPTED.inc()
+            self._accepted.add(1)
             return answers.accepted(record.event_id, name)
 
         return Delivery((flush,), conclude)

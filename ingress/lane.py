@@ -81,6 +81,7 @@ class Lane:
         while self._waiting:
             # It stays first until it is acknowledged; it is closed, so that what arrives now opens the next one.
             flush = self._waiting[0]
+            await flush.fill()
             await self._topic.send(flush.batch, self._partition)
             self._waiting.popleft()
             self.pending_bytes -= flush.bytes

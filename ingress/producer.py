@@ -14,6 +14,7 @@ from ingress.kafka import RawTopic
 from ingress.lane import Lane
 from ingress.spill import Spill
 from ingress.spilling import Limits, SpillingLane
+from ingress.sticky import STICKY_SECONDS, Partition, next_partition
 from schemas.errors import Unavailable
 from schemas.logs import get_logger
 from schemas.metrics import PRODUCER_PENDING_BYTES, SPILL_BYTES, SPILL_RECORDS
@@ -46,7 +47,9 @@ class Producer:
         self._spill_after_seconds = spill_after_seconds
         self._topic: RawTopic | None = None
         self._lanes: list[Lane] | list[SpillingLane] = []
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._sticky, self._sticky_until = 0, 0.0
+        self._failed: asyncio.Future[None] = self._loop.create_future()
         if spill:
             self._disk = ThreadPoolExecutor(DISK_THREADS, "spill")
             self._spilling_lanes: list[SpillingLane] = []
@@ -77,6 +80,14 @@ class Producer:
         if self._spill:
             SPILL_BYTES.set(self._spill.bytes)
             SPILL_RECORDS.set(self._spill.records)
+
+    def sticky(self) -> Partition | None:
+        """Where a record goes now that may go anywhere; None where the partitions are not known yet."""
+        now = self._loop.time()
+        if now >= self._sticky_until and self._lanes:
+            self._sticky = next_partition(self._sticky, [lane.pending_bytes for lane in self._lanes])
+            self._sticky_until = now + STICKY_SECONDS
+        return Partition(self._sticky, len(self._lanes)) if self._lanes else None
 
     def publish(self, record: RawRecord) -> Flush:
         """Put a record behind all others of its partition; `Flush.outcome` tells what became of it.

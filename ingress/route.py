@@ -1,5 +1,6 @@
 """One path of the public listener: what each method does, and its own metrics."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs
@@ -7,6 +8,7 @@ from aiohttp import hdrs
 from ingress.answer import Answer
 from ingress.intake import Intake
 from ingress.request import Request
+from ingress.tally import Tally, observe_all
 from schemas.errors import ErrorCode, InvalidEvent
 from schemas.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 
@@ -35,7 +37,7 @@ class Route:
         self.intake = intake
         self.methods = {hdrs.METH_POST: intake.act, **methods} if intake else methods
         self._seconds = HTTP_REQUEST_SECONDS.labels(path)
-        self._requests = {200: HTTP_REQUESTS.labels(path, 200)}
+        self._answered = Tally(self._count)
 
     def find(self, method: str) -> Act:
         """What this method does.
@@ -55,8 +57,9 @@ class Route:
 
     def count(self, status: int, seconds: float) -> None:
         """Count one answer."""
-        requests = self._requests.get(status)
-        if requests is None:
-            requests = self._requests[status] = HTTP_REQUESTS.labels(self.path, status)
-        requests.inc()
-        self._seconds.observe(seconds)
+        self._answered.add((status, seconds))
+
+    def _count(self, answered: list[tuple[int, float]]) -> None:
+        for status, count in Counter(status for status, _ in answered).items():
+            HTTP_REQUESTS.labels(self.path, status).inc(count)
+        observe_all(self._seconds, [seconds for _, seconds in answered])

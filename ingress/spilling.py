@@ -187,6 +187,8 @@ class SpillingLane:
     async def _send_waiting(self, topic: RawTopic) -> None:
         """Send the oldest, on disk or not, until nothing is left."""
         while True:
+            if self._waiting:
+                await self._waiting[0].fill()
             async with self._filing:
                 file = self._files.oldest
                 found = await self._in_thread(self._files.read, file) if file else None

@@ -137,3 +137,12 @@ class Topics:
 def partition_for(key: bytes, partitions: int) -> int:
     """The raw partition of a key: CRC-32, as librdkafka's `consistent` partitioner has it."""
     return crc32(key) % partitions
+
+
+def key_in(partition: int, partitions: int, start: bytes, endings: Sequence[bytes]) -> bytes:
+    """The start with the first ending by which the key is in this partition; with the last one, where none does it."""
+    checksum, ending = crc32(start), b""
+    for ending in endings:
+        if crc32(ending, checksum) % partitions == partition:
+            break
+    return start + ending

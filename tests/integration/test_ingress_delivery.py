@@ -3,10 +3,12 @@
 import asyncio
 import gzip
 import json
+import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 import aiohttp
@@ -14,6 +16,7 @@ import pytest
 from backports import zstd
 
 from deploy.topics import create_topics
+from ingress.sticky import STICKY_SECONDS
 from schemas.settings import KafkaSettings
 from schemas.topics import partition_for
 from tests.ingress import TEAM, Ingress, Raw, make_accounts, raw_records, running_ingress
@@ -124,6 +127,29 @@ async def test_order_when_users_send_one_after_the_other(world: World) -> None:
         mine = [record for record in steps if record.key == f"{TEAM}/u{user}".encode()]
         assert len({record.partition for record in mine}) == 1
         assert [json.loads(record.value)["n"] for record in mine] == list(range(events))
+
+
+async def test_partitions_when_users_are_unknown(world: World) -> None:
+    """Events of nobody in particular share a partition for a while, so that they share a batch, and then another."""
+    headers = {"X-Auth-Token": world.token, "Content-Type": "application/json"}
+    body = json.dumps({"version": 1, "type": "event", "event": "anywhere"})
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        async with session.post(world.ingress.url, data=body) as answer:
+            assert answer.status == 200
+
+    async with aiohttp.ClientSession(headers=headers) as session:
+        enough = time.monotonic() + 2 * PARTITIONS * STICKY_SECONDS
+        while time.monotonic() < enough:
+            await asyncio.gather(*(send(session) for _ in range(20)))
+
+    sent = [record for record in await raw_records(world.kafka) if b'"anywhere"' in record.value]
+    sent.sort(key=lambda record: record.headers["received_at"])
+    began, ended = (datetime.fromisoformat(sent[at].headers["received_at"].decode()) for at in (0, -1))
+    assert {record.partition for record in sent} == set(range(PARTITIONS))
+    assert sum(one.partition != other.partition for one, other in pairwise(sent)) <= (
+        2 + (ended - began).total_seconds() / STICKY_SECONDS
+    )
 
 
 async def test_metrics_when_counted(world: World) -> None:

@@ -7,8 +7,10 @@ from uuid import UUID
 import pytest
 
 from ingress.envelope import Arrival, Envelope, RawRecord, Sender, arrival, sender
+from ingress.sticky import Partition
 from schemas.events import derive_event_id
 from schemas.formats import parse_any
+from schemas.topics import partition_for
 
 SENDER = sender("acme", "tok_1", enabled=True, expires_at=math.inf)
 NOON_MICROS = 1_354_449_600_000_123
@@ -105,3 +107,31 @@ def test_event_ids_when_several_in_a_request() -> None:
     envelope = Envelope(SENDER, arrival(NOON_MICROS, bytes(range(180))))
 
     assert len({envelope.wrap(event, b"", number).event_id for number in range(20)}) == 20
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 7, 32])
+def test_partition_when_any_will_do(partitions: int) -> None:
+    """An event of nobody in particular has an id by which its key lies where it was wanted, and is a UUIDv7 still."""
+    event = parse_any(b'{"version":1,"type":"event","event":"x"}')
+    envelope = Envelope(SENDER, arrival(NOON_MICROS, bytes(range(180))))
+
+    for number in range(20):
+        partition = Partition(number % partitions, partitions)
+        record = envelope.wrap(event, b"", number, partition)
+
+        assert partition_for(record.key, partitions) == partition.number
+        assert record.key == f"acme/{record.event_id}".encode()
+        assert record.headers[0] == ("event_id", record.event_id.encode())
+        assert UUID(record.event_id).version == 7
+        assert record.event_id[:-2] == envelope.wrap(event, b"", number).event_id[:-2]
+
+
+@pytest.mark.parametrize("members", [{"userId": "u1"}, {"id": "order-1"}])
+def test_partition_when_a_user_or_an_id_says_which(members: dict[str, str]) -> None:
+    """What a sender said decides alone: a user's events keep their order, an event that is sent again its place."""
+    body = json.dumps({"version": 1, "type": "event", "event": "x"} | members).encode()
+    event, envelope = parse_any(body), Envelope(SENDER, NOON)
+
+    keys = {envelope.wrap(event, body, 0, Partition(number, 4)).key for number in range(4)}
+
+    assert keys == {envelope.wrap(event, body).key}
