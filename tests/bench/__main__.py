@@ -11,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -127,7 +128,16 @@ def machine() -> str:
         ["stat", "--file-system", "--format", "%T", tempfile.gettempdir()], capture_output=True, text=True, check=True
     ).stdout.strip()
     hardware = f"{os.cpu_count()} cores ({processor}), {gigabytes:.0f} GiB, data on {disk}"
-    return f"{hardware}; Python {platform.python_version()}, {packages}"
+    return f"{hardware}; {interpreter()}, {packages}"
+
+
+def interpreter() -> str:
+    """Which Python, and of which build: without profile-guided optimisation, plain Python takes 1.4 times as long."""
+    build = "of the system"  # distributions optimise theirs, in ways that it does not tell
+    if sys.base_prefix != "/usr":
+        optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+        build = f"built {'with' if optimised else 'without'} --enable-optimizations"
+    return f"Python {platform.python_version()} {build}"
 
 
 def write(name: str, text: str) -> None:
