@@ -21,7 +21,7 @@ from schemas.settings import KafkaSettings
 FETCH_MILLISECONDS = 500
 # How old news may be of which nobody has asked.
 LOOK_SECONDS = 0.5
-# How long a question waits for others to be answered with it.
+# The least time from one look to the next: questions in between are answered together.
 GATHER_SECONDS = 0.02
 ANSWER_SECONDS = 10
 RETRY_SECONDS = 1
@@ -89,7 +89,9 @@ class SchemaLog:
                     raise Unavailable(f"There is no topic {self._at.topic}, or it may not be read: create it first.")
                 reader.assign([self._at])
                 await reader.seek_to_beginning(self._at)
+            loop = asyncio.get_running_loop()
             while True:
+                next_look = loop.time() + GATHER_SECONDS
                 self._asked.clear()
                 waiting = list(self._waiting)
                 async with asyncio.timeout(ANSWER_SECONDS):
@@ -101,7 +103,7 @@ class SchemaLog:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._asked.wait()
-                await asyncio.sleep(GATHER_SECONDS)
+                await asyncio.sleep(next_look - loop.time())
 
     async def _read_to_end(self, reader: Any, asker: Any) -> None:
         end = (await asker.end_offsets([self._at]))[self._at]

@@ -1,7 +1,8 @@
 """Two other ways to do the stream's work, to measure it against: `python -m tests.bench.rivals_stream plain|faust`.
 
-Both call the same normalize function and produce with the same settings.  They are what one would write first, not
-what one should run: neither survives the faults that `tests/integration/test_stream_faults.py` puts the stream through.
+Both call the same normalize function and produce with the same settings, except that aiokafka packs LZ4 harder when
+it is not told otherwise (`schemas/compressing.py`).  They are what one would write first, not what one should run:
+neither survives the faults that `tests/integration/test_stream_faults.py` puts the stream through.
 """
 
 import asyncio
