@@ -79,9 +79,9 @@ class Lane:
     async def _send_waiting(self) -> None:
         """Send batch after batch, each when the one before is acknowledged."""
         while self._waiting:
-            # It stays first until it is acknowledged; it is closed, so that what arrives now opens the next one.
             flush = self._waiting[0]
             await flush.fill()
+            # It stays first until it is acknowledged; it is closed, so that what arrives now opens the next one.
             await self._topic.send(flush.batch, self._partition)
             self._waiting.popleft()
             self.pending_bytes -= flush.bytes

@@ -90,7 +90,7 @@ class Producer:
         return Partition(self._sticky, len(self._lanes)) if self._lanes else None
 
     def publish(self, record: RawRecord) -> Flush:
-        """Put a record behind all others of its partition; `Flush.outcome` tells what became of it.
+        """Put a record behind all others of its partition; `Flush.tell` says what became of it.
 
         Raises:
             Unavailable: where the partitions are not known yet, or too much waits.
