@@ -38,6 +38,8 @@ class Route:
         self.methods = {hdrs.METH_POST: intake.act, **methods} if intake else methods
         self._seconds = HTTP_REQUEST_SECONDS.labels(path)
         self._answered = Tally(self._count)
+        # Reads 0 until the first one, and not nothing.
+        HTTP_REQUESTS.labels(path, 200)
 
     def find(self, method: str) -> Act:
         """What this method does.
