@@ -48,7 +48,7 @@ class Producer:
         self._topic: RawTopic | None = None
         self._lanes: list[Lane] | list[SpillingLane] = []
         self._loop = asyncio.get_running_loop()
-        self._sticky, self._sticky_until = 0, 0.0
+        self._sticky, self._sticky_until = Partition(0, 0), 0.0
         self._failed: asyncio.Future[None] = self._loop.create_future()
         if spill:
             self._disk = ThreadPoolExecutor(DISK_THREADS, "spill")
@@ -83,11 +83,13 @@ class Producer:
 
     def sticky(self) -> Partition | None:
         """Where a record goes now that may go anywhere; None where the partitions are not known yet."""
+        if not self._lanes:
+            return None
         now = self._loop.time()
-        if now >= self._sticky_until and self._lanes:
-            self._sticky = next_partition(self._sticky, [lane.pending_bytes for lane in self._lanes])
-            self._sticky_until = now + STICKY_SECONDS
-        return Partition(self._sticky, len(self._lanes)) if self._lanes else None
+        if now >= self._sticky_until:
+            number = next_partition(self._sticky.number, [lane.pending_bytes for lane in self._lanes])
+            self._sticky, self._sticky_until = Partition(number, len(self._lanes)), now + STICKY_SECONDS
+        return self._sticky
 
     def publish(self, record: RawRecord) -> Flush:
         """Put a record behind all others of its partition; `Flush.tell` says what became of it.
